@@ -1,0 +1,1 @@
+"""Whose is the far end: names, places, services."""

@@ -1,0 +1,1 @@
+"""Where frames come from: capture files now, the mirror port's ring later."""

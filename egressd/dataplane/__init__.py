@@ -1,0 +1,1 @@
+"""Bytes to flows and looks, compiled; no Python object per frame."""

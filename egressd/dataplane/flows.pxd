@@ -1,0 +1,100 @@
+from libc.stdint cimport int16_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from egressd.dataplane.frames cimport Frame
+
+cdef struct Row:  # a flow: its key, its times, what is true of both sides
+    uint64_t a_hi
+    uint64_t a_lo
+    uint64_t b_hi
+    uint64_t b_lo
+    uint64_t id
+    int64_t first
+    int64_t last
+    uint64_t number  # of the first frame in its file
+    uint32_t hash
+    uint32_t next  # row + 1 of the next in this bucket or in the free list
+    uint32_t source
+    uint32_t flags
+    uint16_t a_port
+    uint16_t b_port
+    uint16_t vlan0
+    uint16_t vlan1
+    int16_t icmp_type
+    int16_t icmp_code
+    uint8_t protocol
+    uint8_t version
+    uint8_t vlans
+    uint8_t turns  # how often the sender changed, up to 3
+
+cdef struct Side:  # what one end sent; rows 2n (the first sender, a) and 2n + 1 (b) of a flow
+    uint64_t mac
+    uint64_t frames
+    uint64_t wire
+    uint64_t own_frames
+    uint64_t own_bytes
+    uint64_t payload
+    uint64_t delivered
+    uint64_t retransmitted
+    uint64_t lost
+    uint32_t host
+    uint32_t duplicates
+    uint32_t base  # sequence number of the first payload byte
+    uint32_t next  # highest sequence number sent
+    uint32_t acked  # highest acknowledgement of it
+    uint32_t hole_start
+    uint32_t hole_end
+    uint16_t looks
+    uint8_t flags
+    uint8_t progress
+
+cdef struct HostRow:  # one on-site address behind one MAC
+    uint64_t ip_hi
+    uint64_t ip_lo
+    uint64_t mac
+    int64_t look_second
+    int64_t contact_hour
+    uint64_t shed_flows
+    uint64_t shed_frames_out
+    uint64_t shed_bytes_out
+    uint64_t shed_frames_in
+    uint64_t shed_bytes_in
+    uint32_t next
+    uint32_t looks
+    uint32_t contacts
+    uint8_t version
+    uint8_t flags
+
+cdef class FlowTable:
+    cdef Row[::1] rows
+    cdef Side[::1] sides
+    cdef uint32_t[::1] buckets
+    cdef uint64_t seed
+    cdef uint32_t mask
+    cdef uint32_t free  # head of the free list, row + 1
+    cdef uint32_t free_count
+    cdef uint32_t high  # rows ever used
+    cdef uint64_t ids
+    cdef readonly uint64_t live
+    cdef int side  # of the last find: 0 the frame's sender is a, 1 it is b
+
+    cpdef int reserve(self, uint32_t spare) except -1
+    cdef uint32_t hash_of(self, Frame frame) except? 0xffffffff nogil
+    cdef int64_t find(self, Frame frame) except -2 nogil
+    cdef int64_t insert(self, Frame frame, int64_t now, uint64_t number, uint32_t source) except -2 nogil
+    cdef int unlink(self, uint32_t row) except -1 nogil
+    cdef int release(self, uint32_t row) except -1 nogil
+
+cdef class HostTable:
+    cdef HostRow[::1] hosts
+    cdef uint32_t[::1] buckets
+    cdef uint64_t seed
+    cdef uint32_t count
+    cdef uint64_t[::1] prefixes  # (hi, lo, mask_hi, mask_lo, version) a prefix
+    cdef uint32_t prefix_count
+
+    cdef int clear(self, uint32_t at) except -1 nogil
+    cpdef int reserve(self, uint32_t spare) except -1
+    cdef int place(self, int version, uint64_t hi, uint64_t lo) except -1 nogil
+    cdef uint32_t find_or_add(self, int version, uint64_t hi, uint64_t lo, uint64_t mac) except? 0xffffffff nogil
+
+cdef uint64_t mix(uint64_t value) noexcept nogil

@@ -1,0 +1,52 @@
+"""What the data plane asks Python to look at, and a flow's columns as text."""
+
+import cython
+from cython.cimports.libc.stdint import int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from egressd.model import Flow, FlowState, FrameRef, Side
+
+
+class LookKind:
+    """Kinds of looks."""
+
+    HOST = 1  # a new on-site host; `detail` 1: it said so itself by ARP
+    NEW = 2  # the first frame of a flow that leaves the site
+    PAYLOAD = 3  # a segment or datagram worth decoding
+    ANSWERED = 4  # the first frame from the side that did not begin
+    CONNECTED = 5  # TCP: the other end accepted
+    DELIVERED = 6  # TCP: the first payload of `side` was acknowledged
+    TURNED = 7  # the side that began spoke again after an answer
+    PROGRESS = 8  # `side` has sent another 16,000 bytes
+    RESET = 9  # RST from `side`
+    REFUSED = 10  # an ICMP error answered `side`'s peer
+    ENDED = 11  # timed out, closed, evicted, or the end of the input: `detail`
+
+
+REASONS_ENDED = ("timeout", "closed", "evicted", "shutdown")
+
+
+@cython.cclass
+class Look:
+    """One event of the data plane, with the flow's counters as they stood at its frame."""
+
+    kind = cython.declare(cython.int, visibility="public")
+    side = cython.declare(cython.int, visibility="public")
+    row = cython.declare(uint32_t, visibility="public")
+    time = cython.declare(int64_t, visibility="public")
+    number = cython.declare(uint64_t, visibility="public")
+    source = cython.declare(cython.int, visibility="public")
+    detail = cython.declare(cython.int, visibility="public")
+    protocol = cython.declare(cython.int, visibility="public")
+    port_a = cython.declare(cython.int, visibility="public")
+    port_b = cython.declare(cython.int, visibility="public")
+    host_a = cython.declare(uint32_t, visibility="public")
+    host_b = cython.declare(uint32_t, visibility="public")
+    own_bytes_a = cython.declare(uint64_t, visibility="public")
+    own_bytes_b = cython.declare(uint64_t, visibility="public")
+    own_frames_a = cython.declare(uint64_t, visibility="public")
+    own_frames_b = cython.declare(uint64_t, visibility="public")
+    payload_bytes_a = cython.declare(uint64_t, visibility="public")
+    payload_bytes_b = cython.declare(uint64_t, visibility="public")
+    stream = cython.declare(uint32_t, visibility="public")
+    cut = cython.declare(cython.bint, visibility="public")
+    payload = cython.declare(bytes, visibility="public")

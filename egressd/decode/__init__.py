@@ -1,0 +1,1 @@
+"""Payload to facts: one protocol a module, pure functions of bytes."""

@@ -1,0 +1,1 @@
+"""Which host is a camera, and why."""

@@ -1,0 +1,1 @@
+"""Does it break the claim: stages, findings, policy."""

@@ -1,0 +1,1 @@
+"""Tell people and machines: the table, EVE lines, the case file."""

@@ -1,0 +1,344 @@
+"""The table: what a replay found, for a person, in one look.
+
+It opens with what was read and closes with a verdict that never says more than
+was seen: nothing found is not proof. Everything that came off the wire goes
+through `plain` and into `Text`, so that no name can colour, move or forge a line.
+Without a terminal there is no colour, and 80 columns are enough.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from egressd.model import Direction, Kind, NameSource, Party
+from egressd.report.remarks import remarks_of
+from egressd.report.summary import summary_of
+from egressd.report.words import (
+    SEVERITY_WORDS,
+    STAGE_WORDS,
+    counted,
+    human_bytes,
+    human_span,
+    plain,
+    short_moment,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TextIO
+
+    from rich.console import RenderableType
+
+    from egressd.model import Camera, Case, Contact, Destination, Finding, PermitUse
+    from egressd.report.casefile import Run
+
+WIDE = 120  # columns from which each fact has a column of its own
+REASONS_SHOWN = 2
+NAMES_SHOWN = 3
+CONTACTS_SHOWN = 50  # a camera; a scan of the internet must not bury the others
+CAMERAS_SHOWN = 100
+FINDINGS_SHOWN = 20
+FRAMES_SHOWN = 5
+LINE_LIMIT = 300  # characters of one fact
+NO_FINDING = 9  # behind every severity
+
+SEVERITY_STYLES = {1: "bold red", 2: "red", 3: "yellow"}
+PARTY_WORDS = {
+    Party.OWNER: "the owner's",
+    Party.PROCESSOR: "under contract",
+    Party.VENDOR: "vendor's",
+    Party.VENDOR_INFRA: "rented by the vendor",
+    Party.PUBLIC_INFRA: "public service",
+}
+SOURCE_WORDS = {
+    NameSource.DNS: "DNS",
+    NameSource.SNI: "SNI",
+    NameSource.QUIC: "QUIC SNI",
+    NameSource.HTTP: "HTTP Host",
+    NameSource.CERT: "certificate",
+}
+
+
+def console_for(stream: TextIO, *, width: int | None = None) -> Console:
+    """Return a console that takes no markup; colour only on a terminal, and not under NO_COLOR."""
+    return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
+
+
+def print_table(console: Console, case: Case, run: Run) -> None:
+    """Print the whole table."""
+    for part in _parts(case, run, wide=console.width >= WIDE):
+        console.print(part)
+
+
+def _parts(case: Case, run: Run, *, wide: bool) -> Iterator[RenderableType]:
+    yield _heading(case, run)
+    contacts = _contacts_by_camera(case)
+    cameras = sorted(case.cameras, key=lambda camera: _worst(contacts.get(camera.id, [])))
+    shown = cameras[:CAMERAS_SHOWN]
+    if shown:
+        yield _cameras(shown, wide=wide)
+    if len(cameras) > len(shown):
+        yield _point(f"and {len(cameras) - len(shown):,} more: see --json")
+    for camera in shown:
+        if camera.id in contacts:
+            yield from _contacts_of(camera, contacts[camera.id], wide=wide)
+    if case.findings:
+        yield from _findings(case.findings)
+    if case.permits:
+        yield _permits(case.permits)
+    remarks = remarks_of(case, run)
+    if remarks:
+        yield Text("\nTo keep in mind", style="bold")
+        yield from (_point(line) for line in remarks)
+    summary = summary_of(case, run)
+    yield Text()
+    yield Text(plain(summary.text), style="bold red" if summary.refutes else "bold")
+
+
+@dataclass(slots=True, frozen=True)
+class _Row:
+    """A contact and the finding it belongs to."""
+
+    contact: Contact
+    finding: Finding | None
+
+    @property
+    def rank(self) -> list[int]:
+        """What orders the rows: the worst finding, then the stage, then bytes out."""
+        severity = self.finding.severity if self.finding else NO_FINDING
+        return [severity, -self.contact.stage, -self.contact.bytes_out, self.contact.first]
+
+
+def _contacts_by_camera(case: Case) -> dict[str, list[_Row]]:
+    """Return the rows of each camera, the worst first."""
+    findings = {finding.id: finding for finding in case.findings}
+    cameras: dict[str, list[_Row]] = {}
+    for contact in case.contacts:
+        row = _Row(contact, findings.get(contact.finding or ""))
+        cameras.setdefault(contact.camera.id, []).append(row)
+    for rows in cameras.values():
+        rows.sort(key=lambda row: row.rank)
+    return cameras
+
+
+def _worst(rows: list[_Row]) -> list[int]:
+    return rows[0].rank if rows else [NO_FINDING + 1]
+
+
+def _heading(case: Case, run: Run) -> Text:
+    coverage = case.coverage
+    names = ", ".join(plain(item.file) for item in run.inputs[:NAMES_SHOWN])
+    if len(run.inputs) > NAMES_SHOWN:
+        names += f" and {len(run.inputs) - NAMES_SHOWN} more"
+    text = Text()
+    if case.site is not None:
+        text.append(f"{plain(case.site)}: ", style="bold")
+    text.append(f"{names}\n", style="bold")
+    text.append(
+        f"{counted(coverage.frames, 'frame')}, {human_bytes(coverage.wire_bytes)}, "
+        f"{counted(coverage.flows, 'flow')}"
+    )
+    if coverage.frames:
+        text.append(
+            f"\n{short_moment(coverage.first)} to {short_moment(coverage.last)} UTC "
+            f"({human_span(coverage.last - coverage.first)})"
+        )
+    hosts = counted(len(case.cameras), "host" if run.judged_all else "camera")
+    text.append(f"\n{hosts} judged, {counted(case.other_hosts, 'other host')} on site")
+    return text
+
+
+def _cameras(cameras: list[Camera], *, wide: bool) -> RenderableType:
+    table = _table("Camera", "What", "Why we think so")
+    for camera in cameras:
+        table.add_row(_who(camera), _what(camera, wide=wide), _why(camera))
+    return Group(Text("\nCameras", style="bold"), table)
+
+
+def _who(camera: Camera) -> Text:
+    lines = [camera.name or camera.id]
+    if camera.name is not None:
+        lines.append(camera.id)
+    lines += [ip for ip in camera.ips[:NAMES_SHOWN] if ip != camera.id]
+    if len(camera.ips) > NAMES_SHOWN:
+        lines.append(f"and {counted(len(camera.ips) - NAMES_SHOWN, 'address', 'addresses')} more")
+    return _lines(lines)
+
+
+def _what(camera: Camera, *, wide: bool) -> Text:
+    made = [camera.vendor or "", camera.model or ""]
+    kind = camera.kind.value if camera.kind is not Kind.CAMERA or camera.confidence else "host"
+    words = " ".join(word for word in [*made, kind] if word)
+    sure = "in the site file" if camera.listed else f"{camera.confidence:.0%} sure"
+    return _lines([f"{words}, {sure}"] if wide else [words, sure])
+
+
+def _why(camera: Camera) -> Text:
+    by_weight = sorted(camera.evidence, key=lambda reason: -reason.weight)
+    says = [reason.says for reason in by_weight[:REASONS_SHOWN]]
+    if len(by_weight) > REASONS_SHOWN:
+        says.append(f"and {counted(len(by_weight) - REASONS_SHOWN, 'more reason')}")
+    return _lines(says or ["-"])
+
+
+def _contacts_of(camera: Camera, rows: list[_Row], *, wide: bool) -> Iterator[RenderableType]:
+    title = Text("\n")
+    title.append(plain(camera.name or camera.id), style="bold")
+    title.append(f" and {counted(len(rows), 'contact')} off site")
+    yield title
+    shown = rows[:CONTACTS_SHOWN]
+    yield _wide_table(shown) if wide else _narrow_table(shown)
+    if len(rows) > len(shown):
+        yield _point(f"and {counted(len(rows) - len(shown), 'more contact')}: see --json")
+
+
+def _narrow_table(rows: list[_Row]) -> Table:
+    table = _table("Destination", "Whose, where", "Reached", "Out", "In", "Finding")
+    for index, width in ((0, 28), (1, 18), (2, 10)):
+        table.columns[index].max_width = width
+    for row in rows:
+        destination = row.contact.destination
+        far_end = _lines([*_names(destination), _address(row.contact, row.finding)])
+        whose = _lines([*_owners(destination), *_places(destination)])
+        table.add_row(far_end, whose, *_facts(row.contact, row.finding))
+    _justify(table, "Out", "In")
+    return table
+
+
+def _wide_table(rows: list[_Row]) -> Table:
+    table = _table(
+        *("Destination", "Address", "Protocol", "Whose", "Where"),
+        *("Reached", "Out", "In", "Finding"),
+    )
+    for row in rows:
+        destination = row.contact.destination
+        table.add_row(
+            _lines(_names(destination) or ["-"]),
+            _lines([_address(row.contact, None)]),
+            _lines([(row.finding.protocol if row.finding else None) or "-"]),
+            _lines(_owners(destination) or ["unknown"]),
+            _lines(_places(destination) or ["unknown"]),
+            *_facts(row.contact, row.finding),
+        )
+    _justify(table, "Out", "In")
+    return table
+
+
+def _facts(contact: Contact, finding: Finding | None) -> list[Text]:
+    reached = STAGE_WORDS[contact.stage]
+    if finding is not None and finding.stage_undecidable:
+        reached += " (one way only: undecidable)"
+    return [
+        _lines([reached]),
+        Text(human_bytes(contact.bytes_out), no_wrap=True),
+        Text(human_bytes(contact.bytes_in), no_wrap=True),
+        _judged(contact, finding),
+    ]
+
+
+def _judged(contact: Contact, finding: Finding | None) -> Text:
+    if finding is not None:
+        text = Text(SEVERITY_WORDS.get(finding.severity, str(finding.severity)))
+        text.stylize(SEVERITY_STYLES.get(finding.severity, "red"))
+        text.append(f"\n{plain(finding.id)}", style="dim")
+        return text
+    return Text("permitted" if contact.permitted else "none")
+
+
+def _names(destination: Destination) -> list[str]:
+    pairs: dict[str, list[str]] = {}
+    for name in destination.names:
+        sources = pairs.setdefault(name.name, [])
+        if SOURCE_WORDS[name.source] not in sources:
+            sources.append(SOURCE_WORDS[name.source])
+    lines = [f"{name} ({', '.join(sources)})" for name, sources in pairs.items()]
+    if len(lines) > NAMES_SHOWN:
+        return [*lines[:NAMES_SHOWN], f"and {counted(len(lines) - NAMES_SHOWN, 'more name')}"]
+    return lines
+
+
+def _address(contact: Contact, finding: Finding | None) -> str:
+    destination = contact.destination
+    if destination.ip is None:
+        return "name only, no address"
+    address = f"[{destination.ip}]" if ":" in destination.ip else destination.ip
+    port = "" if destination.port is None else f":{destination.port}"
+    text = f"{address}{port} {destination.transport}"
+    if finding is not None and finding.protocol and finding.protocol != destination.transport:
+        text += f" {finding.protocol}"
+    return f"{text}, called in" if contact.direction is Direction.INBOUND else text
+
+
+def _owners(destination: Destination) -> list[str]:
+    service = destination.service
+    owner = PARTY_WORDS.get(destination.party)
+    if service is None:
+        return [owner] if owner else []
+    lines = [f"{service.vendor} {service.use}"]
+    return [*lines, owner] if owner else lines
+
+
+def _places(destination: Destination) -> list[str]:
+    kinds = {"location": "located", "registration": "registered"}
+    places = dict.fromkeys(f"{c.code} {kinds[c.kind.value]}" for c in destination.place.countries)
+    lines = [", ".join(places)] if places else []
+    network = [f"AS{destination.place.asn}"] if destination.place.asn is not None else []
+    network += [destination.place.org] if destination.place.org else []
+    return [*lines, " ".join(network)] if network else lines
+
+
+def _findings(findings: list[Finding]) -> Iterator[RenderableType]:
+    yield Text("\nFindings", style="bold")
+    worst = sorted(findings, key=lambda finding: finding.severity)
+    for finding in worst[:FINDINGS_SHOWN]:
+        yield _point(f"{finding.id}: {finding.reason}{_packets(finding)}")
+    if len(worst) > FINDINGS_SHOWN:
+        yield _point(f"and {len(worst) - FINDINGS_SHOWN:,} more: see --json")
+
+
+def _packets(finding: Finding) -> str:
+    """Return where a person finds the packets; `egressd explain` shows them."""
+    if not finding.evidence:
+        return ""
+    file = finding.evidence[0].file
+    numbers = [str(reference.frame) for reference in finding.evidence if reference.file == file]
+    more = ", ..." if len(numbers) > FRAMES_SHOWN else ""
+    noun = "frame" if len(numbers) == 1 else "frames"
+    return f" ({file}, {noun} {', '.join(numbers[:FRAMES_SHOWN])}{more})"
+
+
+def _permits(permits: list[PermitUse]) -> RenderableType:
+    table = _table("Permit", "Why", "Used", "Line")
+    for permit in permits:
+        used = counted(permit.used, "flow") if permit.used else "never"
+        if permit.expired:
+            used += f"; {counted(permit.expired, 'flow')} after it expired"
+        table.add_row(*(_lines([text]) for text in (permit.text, permit.why, used, permit.line)))
+    return Group(Text("\nPermits", style="bold"), table)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _justify(table: Table, *headers: str) -> None:
+    for column in table.columns:
+        if column.header in headers:
+            column.justify = "right"
+
+
+def _lines(lines: list[str]) -> Text:
+    return Text("\n".join(plain(line[:LINE_LIMIT]) for line in lines), overflow="fold")
+
+
+def _point(line: str) -> Padding:
+    return Padding(Text(f"- {plain(line)}", overflow="fold"), (0, 0, 0, 0))

@@ -1,0 +1,1 @@
+"""Small captures with their truth, and the generator that makes them."""

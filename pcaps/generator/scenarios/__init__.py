@@ -1,0 +1,1 @@
+"""The scenarios: each is one function, one capture, one truth."""

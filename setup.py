@@ -1,0 +1,36 @@
+"""Compile the modules that touch every frame; everything else stands in pyproject.toml.
+
+They are plain Python files in Cython's pure-Python mode. Bounds checks stay on:
+the input is hostile.
+"""
+
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+COMPILED = sorted(
+    [
+        *(p for p in Path("egressd/dataplane").glob("*.py") if p.name != "__init__.py"),
+        *(p for p in map(Path, ["egressd/capture/records.py", "egressd/decode/dns.py"]) if p.exists()),
+    ]
+)
+
+setup(
+    ext_modules=cythonize(
+        [
+            Extension(".".join(path.with_suffix("").parts), [str(path)], extra_compile_args=["-O3"])
+            for path in COMPILED
+        ],
+        build_dir="build/cython",
+        compiler_directives={
+            "language_level": 3,
+            "boundscheck": True,
+            "wraparound": False,
+            "cdivision": True,
+            "initializedcheck": False,
+            "embedsignature": True,
+        },
+        show_all_warnings=False,
+    )
+)
