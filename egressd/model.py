@@ -88,6 +88,7 @@ class Kind(Enum):
     CAMERA = "camera"
     RECORDER = "recorder"
     DOORBELL = "doorbell"
+    HOST = "host"  # any other on-site host, where every host is judged
 
 
 class Confidence(IntEnum):
@@ -462,4 +463,6 @@ class Case:
     permits: list[PermitUse] = field(default_factory=list)
     coverage: Coverage = field(default_factory=Coverage)
     databases: list[DatabaseInfo] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)  # stale data, a one-way mirror, ...
+    missing: list[str] = field(default_factory=list)  # listed in the site file, never seen
     other_hosts: int = 0  # on-site hosts seen that are not cameras

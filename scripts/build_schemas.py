@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a program to run, not a package to import
 """Write egressd/schemas/: the JSON schemas of the site file and of rule files, for editors.
 
 Run it after every change of a form: python scripts/build_schemas.py

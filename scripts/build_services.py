@@ -1,3 +1,4 @@
+# ruff: noqa: INP001 - a program to run, not a package to import
 """Compile rules/ into egressd/data/services.json, which a run reads instead of 130 YAML files.
 
 Run it after every change of a rule: python scripts/build_services.py

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 MAX_FILES = 10_000
+_OTHERS = {"identity.yaml"}  # how cameras are recognised, which `identify` reads
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def _files_in(path: Path, errors: list[str]) -> list[Path]:
     if not path.is_dir():
         errors.append(f"{path}: no such file or folder; write the path of a folder of rules")
         return []
-    files = sorted(path.rglob("*.yaml"))
+    files = sorted(file for file in path.rglob("*.yaml") if file.name not in _OTHERS)
     errors.extend(f"{f}: is not read; rename it to .yaml" for f in sorted(path.rglob("*.yml")))
     if len(files) > MAX_FILES:
         errors.append(f"{path}: holds over {MAX_FILES} files; name the folder of the rules")
@@ -137,7 +138,7 @@ def _twice(read: list[_Read]) -> Iterator[str]:
 
 
 def _owners(read: list[_Read]) -> Iterator[str]:
-    """One file decides whose a domain is; the others say `owned_by`."""
+    """Make sure that one file decides whose a domain is; the others say `owned_by`."""
     deciding: dict[str, str] = {}
     for one, path, entry in _domains(read):
         if "owned_by" in entry:
@@ -150,9 +151,9 @@ def _owners(read: list[_Read]) -> Iterator[str]:
             if "owned_by" not in entry:
                 deciding.setdefault(entry["suffix"], id_of(rule))
     for one, path, entry in _domains(read):
-        owner = entry.get("owned_by")
-        if owner is not None and deciding.get(entry["suffix"]) != owner:
-            text = f"{owner} does not list it; add it there, or remove owned_by"
+        named = entry.get("owned_by")
+        if named is not None and deciding.get(entry["suffix"]) != named:
+            text = f"{named} does not list it; add it there, or remove owned_by"
             yield one.problem((*path[:-1], "owned_by"), text)
 
 
@@ -190,12 +191,12 @@ def _sources_in(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
     for step, child in steps:
         if step == "source":
             yield from (((*path, step, n), source) for n, source in enumerate(child))
-        elif isinstance(child, dict | list):
+        elif isinstance(child, dict | list) and step != "sources":
             yield from _sources_in(child, (*path, step))
 
 
 def _suffixes(read: list[_Read]) -> Iterator[str]:
-    """A name under which anybody can register or rent is nobody's camera cloud."""
+    """Refuse names under which anybody can register or rent: they are nobody's camera cloud."""
     public = PublicSuffixList()
     rules = [*shipped_rules(), *(one.rule for one in read)]
     platforms = {p["suffix"] for rule in rules for p in rule.value.get("platforms", ())}

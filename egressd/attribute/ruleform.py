@@ -16,7 +16,7 @@ from egressd.spelling import address_of, domain_of
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
-_COUNTRY = re.compile(r"[A-Z]{2}")
+_COUNTRY = re.compile(r"[A-Z]{2}(/[A-Z]{2})*")
 _OUI = re.compile(r"[0-9A-F]{2}(:[0-9A-F]{2}){2}")
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 _LONGEST_REGEX = 200
@@ -196,7 +196,7 @@ class RelationForm(Sourced):
 class JurisdictionForm(Sourced):
     """Where the company sits, which says nothing of its servers."""
 
-    country: CountryCode = Field(description="ISO 3166-1 code.", examples=["CN"])
+    country: CountryCode = Field(description="ISO 3166-1 code, or several: US/CN.", examples=["CN"])
     hq: Text = Field(description="The city.")
 
 

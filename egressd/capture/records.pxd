@@ -7,6 +7,7 @@ cdef uint32_t _MAX_FRAME, _MAX_BLOCK, _FIND_BLOCK
 cdef int64_t _DAY, _TIME_LIMIT, _SECONDS_LIMIT
 cdef uint64_t _FINE_UNITS, _BILLION
 cdef uint32_t _SECTION, _INTERFACE, _OLD_PACKET, _SIMPLE_PACKET, _STATISTICS, _PACKET, _BYTE_ORDER
+cdef uint32_t _JOURNAL, _CUSTOM, _CUSTOM_NOT_COPIED
 cdef int _MORE, _FULL, _BAD, _RARE, _NO_INTERFACE, _OVERLONG, _GO_ON, _WIRE_FIRST, _UNSURE
 
 cdef class Walk:
@@ -60,7 +61,7 @@ cdef class Walk:
 
 cdef class Weave:
     cdef readonly int64_t rows, used
-    cdef int64_t begin_row, room
+    cdef int64_t begin_row, room, capacity, lanes
     cdef uint8_t[::1] out
     cdef int64_t[::1] offset, time
     cdef uint32_t[::1] captured, wire
@@ -79,13 +80,11 @@ cdef class Weave:
     cdef const uint16_t[::1] from_source
     cdef const uint64_t[::1] from_numbers
 
-    @cython.locals(best=int64_t, lane=int64_t, lanes=int64_t, time=int64_t, best_time=int64_t,
+    @cython.locals(best=int64_t, lane=int64_t, time=int64_t, best_time=int64_t,
                    at=int64_t, length=int64_t)
     cdef int _plan(self) except -1 nogil
     @cython.locals(row=int64_t, start=int64_t, end=int64_t, here=int64_t)
     cdef int _take(self, uint32_t lane, int64_t next_row) except -1 nogil
 
-cdef class Run:
-    cdef const int64_t[::1] time
-    @cython.locals(row=int64_t)
-    cdef int64_t _length(self, int64_t start, int64_t end, int64_t bound, bint equal) except -1 nogil
+@cython.locals(row=int64_t)
+cpdef int64_t run_length(const int64_t[::1] time, int64_t start, int64_t end, int64_t bound) except -1

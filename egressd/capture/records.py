@@ -10,6 +10,8 @@ Layouts: draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng. A frame longer tha
 wiretap/wtap.h), and so is a pcapng block longer than 16 MiB.
 """
 
+# Longer than 500 lines: all of the capture stage that is compiled stands here.
+
 from __future__ import annotations
 
 from array import array
@@ -69,6 +71,9 @@ _OLD_PACKET = 2
 _SIMPLE_PACKET = 3
 _STATISTICS = INTERFACE_STATISTICS
 _PACKET = 6
+_JOURNAL = 9
+_CUSTOM = 0x0BAD
+_CUSTOM_NOT_COPIED = 0x4000_0BAD
 _BYTE_ORDER = BYTE_ORDER_MAGIC
 _GO_ON = -2
 _MORE = int(Stop.MORE)
@@ -96,7 +101,7 @@ class Walk:
         self.need = 0
         self.row = 0  # rows filled
         self.limit = 0  # rows there are
-        self.number = 0  # frames passed, delivered or not
+        self.number = 0  # of the last frame, delivered or not, as Wireshark counts
         self.last_time = 0
         self.outside = 0  # frames not in [since, until)
         self.over = 0  # frames longer than the snaplen (pcap; interfaces count their own)
@@ -231,6 +236,8 @@ class Walk:
             return self._simple_packet(block)
         if kind in (_INTERFACE, _STATISTICS):
             return _RARE
+        if kind in (_CUSTOM, _CUSTOM_NOT_COPIED, _JOURNAL):
+            self.number += 1  # no frames, but Wireshark numbers them like frames
         return _GO_ON
 
     def _packet(self, kind: int, block: int) -> int:
@@ -410,6 +417,7 @@ class Weave:
 
     def __init__(self, batch: Batch, out: bytearray) -> None:
         self.out = out
+        self.capacity = len(out)
         self.offset = batch.offset
         self.captured = batch.captured
         self.wire = batch.wire
@@ -418,6 +426,7 @@ class Weave:
         self.numbers = batch.number
         self.lane_of = array("I", bytes(4 * len(batch.offset)))
         self.room = len(batch.offset)
+        self.lanes = 0
         self.rows = 0
         self.used = 0
         self.begin_row = 0
@@ -432,6 +441,7 @@ class Weave:
 
     def know_lanes(self, lanes: Lanes) -> None:
         """Merge these from now on."""
+        self.lanes = len(lanes.start)
         self.times = lanes.times
         self.lengths = lanes.lengths
         self.next_row = lanes.start
@@ -463,13 +473,12 @@ class Weave:
         self.data = b""
 
     def _plan(self) -> int:
-        lanes = self.cursors.shape[0]
-        for lane in range(lanes):
+        for lane in range(self.lanes):
             self.cursors[lane] = self.next_row[lane]
         while self.rows < self.room:
             best = 0
             best_time = self.times[self.cursors[0]]
-            for lane in range(1, lanes):
+            for lane in range(1, self.lanes):
                 time = self.times[self.cursors[lane]]
                 if time < best_time:
                     best = lane
@@ -480,7 +489,7 @@ class Weave:
                 return 0
             at = self.cursors[best]
             length = self.lengths[at]
-            if self.used + length > self.out.shape[0]:
+            if self.used + length > self.capacity:
                 return 0
             self.lane_of[self.rows] = best
             self.offset[self.rows] = self.used
@@ -528,18 +537,9 @@ class Lanes:
         self.orders.append(order)
 
 
-class Run:
-    """The times of one batch, to be asked how far it runs before another one's turn."""
-
-    def __init__(self, batch: Batch) -> None:
-        self.time = batch.time
-
-    def length(self, rows: slice, bound: int, *, inclusive: bool) -> int:
-        """Return how many of the rows come before the bound, or at it if `inclusive`."""
-        return self._length(rows.start, rows.stop, bound, inclusive)
-
-    def _length(self, start: int, end: int, bound: int, equal: bool) -> int:  # noqa: FBT001  # C
-        row = start
-        while row < end and (self.time[row] < bound or (equal and self.time[row] == bound)):
-            row += 1
-        return row - start
+def run_length(time: array[int], start: int, end: int, bound: int) -> int:
+    """Return how many rows from `start` on come before the bound."""
+    row = start
+    while row < end and time[row] < bound:
+        row += 1
+    return row - start

@@ -43,9 +43,11 @@ cdef struct Side:  # what one end sent; rows 2n (the first sender, a) and 2n + 1
     uint32_t acked  # highest acknowledgement of it
     uint32_t hole_start
     uint32_t hole_end
+    uint32_t window  # sequence number where the latest message began
     uint16_t looks
     uint8_t flags
     uint8_t progress
+    uint8_t window_left  # more segments of it to look at
 
 cdef struct HostRow:  # one on-site address behind one MAC
     uint64_t ip_hi
@@ -70,19 +72,18 @@ cdef class FlowTable:
     cdef uint32_t[::1] buckets
     cdef uint64_t seed
     cdef uint32_t mask
-    cdef uint32_t free  # head of the free list, row + 1
+    cdef uint32_t free_first  # the queue of rows to use again, row + 1
+    cdef uint32_t free_last
     cdef uint32_t free_count
     cdef uint32_t high  # rows ever used
     cdef uint64_t ids
     cdef readonly uint64_t live
     cdef int side  # of the last find: 0 the frame's sender is a, 1 it is b
 
-    cpdef int reserve(self, uint32_t spare) except -1
     cdef uint32_t hash_of(self, Frame frame) except? 0xffffffff nogil
     cdef int64_t find(self, Frame frame) except -2 nogil
     cdef int64_t insert(self, Frame frame, int64_t now, uint64_t number, uint32_t source) except -2 nogil
-    cdef int unlink(self, uint32_t row) except -1 nogil
-    cdef int release(self, uint32_t row) except -1 nogil
+    cdef int remove(self, uint32_t row) except -1 nogil
 
 cdef class HostTable:
     cdef HostRow[::1] hosts
@@ -93,7 +94,6 @@ cdef class HostTable:
     cdef uint32_t prefix_count
 
     cdef int clear(self, uint32_t at) except -1 nogil
-    cpdef int reserve(self, uint32_t spare) except -1
     cdef int place(self, int version, uint64_t hi, uint64_t lo) except -1 nogil
     cdef uint32_t find_or_add(self, int version, uint64_t hi, uint64_t lo, uint64_t mac) except? 0xffffffff nogil
 

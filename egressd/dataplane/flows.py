@@ -1,9 +1,7 @@
 """The flow table and the host table: rows in arrays, found by hash, never objects.
 
 A flow is a five-tuple; its row holds the key and the times, its two sides hold
-what each end sent. Side a sent the first frame. Rows are handed out from a free
-list; a row that ended is unlinked at once and released when its last event has
-been read. The structs stand in flows.pxd.
+what each end sent. Side a sent the first frame. The structs stand in flows.pxd.
 """
 
 import cython
@@ -19,6 +17,8 @@ TCP = cython.declare(cython.int, 6)
 UDP = cython.declare(cython.int, 17)
 ICMPV6 = cython.declare(cython.int, 58)
 
+GONE = cython.declare(uint32_t, 1 << 31)  # Row.flags: ended, not yet released
+
 # What `place` answers.
 OFF_SITE = cython.declare(cython.int, 0)
 ON_SITE = cython.declare(cython.int, 1)
@@ -28,6 +28,7 @@ BROADCAST = cython.declare(uint64_t, 0xFFFFFFFF)
 MIX_1 = cython.declare(uint64_t, 0xBF58476D1CE4E5B9)
 MIX_2 = cython.declare(uint64_t, 0x94D049BB133111EB)
 
+COOLING = cython.declare(uint32_t, 8192)  # rows that wait before they are used again
 MAXIMUM_HOSTS = cython.declare(uint32_t, 65_536)
 OTHER_HOSTS = cython.declare(uint32_t, 1)  # the row that stands for all beyond the bound
 
@@ -67,39 +68,24 @@ def word_array(count: cython.Py_ssize_t):
 
 @cython.cclass
 class FlowTable:
-    """Flows by five-tuple. `seed` keeps a hostile sender from aiming at one bucket."""
+    """Flows by five-tuple, at most `rows` of them; a row never used costs no memory.
 
-    def __init__(self, seed: int, rows: int = 4096) -> None:
+    `seed` keeps a hostile sender from aiming at one bucket.
+    """
+
+    def __init__(self, seed: int, rows: int) -> None:
         self.seed = seed & 0xFFFFFFFFFFFFFFFF
         self.rows = row_array(rows)
         self.sides = side_array(2 * rows)
-        self.buckets = word_array(rows)
-        self.mask = rows - 1
-        self.free = 0
+        buckets = 1 << max(10, (rows - 1).bit_length() - 1)
+        self.buckets = word_array(buckets)
+        self.mask = buckets - 1
+        self.free_first = 0
+        self.free_last = 0
         self.free_count = 0
         self.high = 0
         self.ids = 0
         self.live = 0
-
-    def reserve(self, spare):
-        """Grow until `spare` rows can be handed out without an allocation."""
-        size: uint32_t = self.rows.shape[0]
-        if self.free_count + (size - self.high) >= spare:
-            return 0
-        larger_rows: Row[::1] = row_array(2 * size)
-        larger_sides: Side[::1] = side_array(4 * size)
-        larger_rows[:size] = self.rows
-        larger_sides[: 2 * size] = self.sides
-        self.rows = larger_rows
-        self.sides = larger_sides
-        self.buckets = word_array(2 * size)
-        self.mask = 2 * size - 1
-        i: uint32_t
-        for i in range(self.high):
-            if self.rows[i].id:  # linked
-                self.rows[i].next = self.buckets[self.rows[i].hash & self.mask]
-                self.buckets[self.rows[i].hash & self.mask] = i + 1
-        return 0
 
     def hash_of(self, frame):
         # Symmetric in the two ends, so that both directions meet in one bucket.
@@ -140,9 +126,9 @@ class FlowTable:
     def insert(self, frame, now, number, source):
         """Hand out a row for the frame's flow; the caller has reserved it."""
         row: uint32_t
-        if self.free_count:
-            row = self.free - 1
-            self.free = self.rows[row].next
+        if self.free_count > COOLING:
+            row = self.free_first - 1
+            self.free_first = self.rows[row].next
             self.free_count -= 1
         else:
             row = self.high
@@ -188,13 +174,18 @@ class FlowTable:
             self.sides[side].looks = 0
             self.sides[side].flags = 0
             self.sides[side].progress = 0
+            self.sides[side].window_left = 0
         self.sides[2 * row].mac = frame.src_mac
         self.sides[2 * row + 1].mac = frame.dst_mac
         self.side = 0
         return row
 
-    def unlink(self, row):
-        """Take an ended flow out of its bucket; its row stays readable until released."""
+    def remove(self, row):
+        """Take an ended flow out of its bucket and queue its row for another.
+
+        The row stays readable until COOLING more have ended: whoever reads the events of the
+        data plane has read this one's by then, and which row a flow gets never depends on when.
+        """
         bucket: uint32_t = self.rows[row].hash & self.mask
         at: uint32_t = self.buckets[bucket]
         if at == row + 1:
@@ -203,14 +194,14 @@ class FlowTable:
             while self.rows[at - 1].next != row + 1:
                 at = self.rows[at - 1].next
             self.rows[at - 1].next = self.rows[row].next
-        self.rows[row].id = 0
+        self.rows[row].flags |= GONE
+        self.rows[row].next = 0
         self.live -= 1
-        return 0
-
-    def release(self, row):
-        """Give an unlinked row back."""
-        self.rows[row].next = self.free
-        self.free = row + 1
+        if self.free_count:
+            self.rows[self.free_last - 1].next = row + 1
+        else:
+            self.free_first = row + 1
+        self.free_last = row + 1
         self.free_count += 1
         return 0
 
@@ -222,7 +213,7 @@ class HostTable:
     def __init__(self, seed: int, prefixes: list) -> None:
         """Take (network as int, prefix length, version) for every on-site network."""
         self.seed = seed & 0xFFFFFFFFFFFFFFFF
-        self.hosts = host_array(1024)
+        self.hosts = host_array(MAXIMUM_HOSTS)
         self.buckets = word_array(65_536)
         self.count = 2  # row 0 means "off site", row 1 all hosts beyond the bound
         i: cython.Py_ssize_t
@@ -255,15 +246,6 @@ class HostTable:
         self.hosts[at].shed_bytes_in = 0
         return 0
 
-    def reserve(self, spare):
-        size: cython.Py_ssize_t = self.hosts.shape[0]
-        if size - self.count >= spare or size >= MAXIMUM_HOSTS:
-            return 0
-        larger: HostRow[::1] = host_array(2 * size)
-        larger[:size] = self.hosts
-        self.hosts = larger
-        return 0
-
     def place(self, version, hi, lo):
         """Say whether an address is OFF_SITE, an ON_SITE host, or a GROUP on site."""
         i: uint32_t
@@ -294,7 +276,7 @@ class HostTable:
             ):
                 return at
             at = self.hosts[at].next
-        if self.count >= MAXIMUM_HOSTS or self.count >= self.hosts.shape[0]:
+        if self.count >= MAXIMUM_HOSTS:
             return OTHER_HOSTS
         at = self.count
         self.count += 1

@@ -1,9 +1,7 @@
 """What the data plane asks Python to look at, and a flow's columns as text."""
 
 import cython
-from cython.cimports.libc.stdint import int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-
-from egressd.model import Flow, FlowState, FrameRef, Side
+from cython.cimports.libc.stdint import int64_t, uint32_t, uint64_t
 
 
 class LookKind:
@@ -32,6 +30,7 @@ class Look:
     kind = cython.declare(cython.int, visibility="public")
     side = cython.declare(cython.int, visibility="public")
     row = cython.declare(uint32_t, visibility="public")
+    flow = cython.declare(uint64_t, visibility="public")
     time = cython.declare(int64_t, visibility="public")
     number = cython.declare(uint64_t, visibility="public")
     source = cython.declare(cython.int, visibility="public")

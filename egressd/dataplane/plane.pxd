@@ -33,8 +33,6 @@ cdef class Plane:
     cdef Frame probe
     cdef Event[::1] events
     cdef Py_ssize_t event_count
-    cdef uint32_t[::1] pending
-    cdef Py_ssize_t pending_count
     cdef uint64_t[::1] duplicate_marks
     cdef int64_t[::1] duplicate_times
     cdef uint32_t[::1] linktypes
@@ -84,6 +82,7 @@ cdef class Plane:
     cdef int content(self, const uint8_t[::1] buf, int side, int assembled) except -1 nogil
     cdef int segment(self, int side) except -1 nogil
     cdef int wants_segment(self, const uint8_t[::1] buf, int side) except -1 nogil
+    cdef int may_go_on(self, const uint8_t[::1] buf) except -1 nogil
     cdef int begins_message(self, const uint8_t[::1] buf) except -1 nogil
     cdef int wants_datagram(self, const uint8_t[::1] buf, int side) except -1 nogil
     cdef int carries_names(self, int port) except -1 nogil

@@ -52,7 +52,8 @@ TOUCHED = cython.declare(uint32_t, 256)  # Python holds something for it
 CARRIER = cython.declare(uint32_t, 512)
 SHED = cython.declare(uint32_t, 1024)  # beyond its host's budget: counters only
 ERROR = cython.declare(uint32_t, 2048)  # an ICMP error: not a contact
-SETTLED_A = cython.declare(uint32_t, 4096)  # no more looks at side a's stream
+GONE = cython.declare(uint32_t, 1 << 31)
+SETTLED_A = cython.declare(uint32_t, 4096)  # side a's stream: only messages that begin later
 SETTLED_B = cython.declare(uint32_t, 8192)
 FINISHED = cython.declare(uint32_t, 16384)  # FIN acknowledged both ways, or reset
 TURNED = cython.declare(uint32_t, 32768)
@@ -98,8 +99,9 @@ EVICT_ROWS = cython.declare(uint32_t, 4096)  # looked at for each eviction
 EVICT_FLOWS = cython.declare(cython.int, 256)  # evicted at a time
 
 # Budgets of looks.
-STREAM_BYTES = cython.declare(uint32_t, 32_768)  # of each direction of a TCP flow
-STREAM_SEGMENTS = cython.declare(cython.int, 48)
+STREAM_BYTES = cython.declare(uint32_t, 16_384)  # of each direction of a TCP flow
+STREAM_SEGMENTS = cython.declare(cython.int, 24)
+MESSAGE_SEGMENTS = cython.declare(cython.int, 6)  # of a message that begins later
 DATAGRAMS = cython.declare(cython.int, 8)  # of each direction of a UDP flow
 FRESH_LOOKS = cython.declare(cython.int, 60_000)  # messages that begin later in a flow
 HOST_LOOKS = cython.declare(uint32_t, 20_000)  # a host, a second
@@ -123,7 +125,8 @@ class Plane:
         self, prefixes: list, seed: int, maximum_flows: int = 1 << 20, all_flows: bool = False
     ) -> None:
         """`prefixes`: (network as int, length, version) of all that counts as on site."""
-        self.table = FlowTable(seed)
+        self.maximum = max(1024, maximum_flows)
+        self.table = FlowTable(seed, self.maximum + EVENTS + ROWS_SPARE)  # EVENTS rows cool
         self.fragments = FragmentTable()
         self.host_table = HostTable(seed, prefixes)
         self.frame = Frame()
@@ -133,7 +136,6 @@ class Plane:
         self.events = cython_array(
             (EVENTS,), cython.sizeof(Event), memoryview(one).format.encode(), "c", True
         )
-        self.pending = cython_array((EVENTS,), 4, b"I", "c", True)
         self.duplicate_marks = cython_array((DUPLICATE_SLOTS,), 8, b"Q", "c", True)
         self.duplicate_marks[:] = 0
         self.duplicate_times = cython_array((DUPLICATE_SLOTS,), 8, b"q", "c", True)
@@ -144,7 +146,6 @@ class Plane:
         self.malformed[:] = 0
         self.unknown = cython_array((65_536,), 4, b"I", "c", True)
         self.unknown[:] = 0
-        self.maximum = max(1024, maximum_flows)
         self.all_flows = all_flows
         self.next_sweep = -(1 << 62)
         self.now = -(1 << 62)
@@ -157,8 +158,6 @@ class Plane:
 
     def feed(self, batch: object, start: int) -> int:
         """Walk rows `start`.. of a batch; return the row to go on from after a drain."""
-        self.table.reserve(ROWS_SPARE + 64)
-        self.host_table.reserve(64)
         return self.run(
             batch.buffer,
             batch.offset,
@@ -178,13 +177,6 @@ class Plane:
             while i < count:
                 if (
                     self.event_count + EVENTS_SPARE > EVENTS
-                    or self.pending_count + EVENTS_SPARE > EVENTS
-                    or self.table.free_count + (self.table.rows.shape[0] - self.table.high)
-                    < ROWS_SPARE
-                    or (
-                        self.host_table.count + 8 > self.host_table.hosts.shape[0]
-                        and self.host_table.count < 65_528
-                    )
                     or self.stop
                 ):
                     break
@@ -495,11 +487,12 @@ class Plane:
             self.table.rows[row].flags |= CONNECTED
             if watched:
                 self.emit(K_CONNECTED, side)
-        if track(
+        delivered: cython.int = track(
             self.table.sides, s, other, self.frame.seq, self.frame.ack, tcp, self.frame.payload_length
-        ):
-            if watched:
-                self.emit(K_DELIVERED, 1 - side)
+        )
+        if delivered and watched and not flags & SHED:
+            self.emit(K_DELIVERED, 1 - side)
+            self.events[self.event_count - 1].detail = delivered
         if (
             self.table.sides[s].flags & SIDE_FIN_ACKED
             and self.table.sides[other].flags & SIDE_FIN_ACKED
@@ -512,14 +505,38 @@ class Plane:
         row: uint32_t = self.row
         s: uint32_t = 2 * row + side
         settled: uint32_t = SETTLED_B if side else SETTLED_A
-        if self.table.sides[s].looks < STREAM_SEGMENTS and not self.table.rows[row].flags & settled:
-            if self.frame.seq - self.table.sides[s].base < STREAM_BYTES:
-                return 1
+        offset: uint32_t = self.frame.seq - self.table.sides[s].base
+        if self.frame.sport == 53 or self.frame.dport == 53:
+            return self.table.sides[s].looks < FRESH_LOOKS
+        if (
+            not self.table.rows[row].flags & settled
+            and offset < STREAM_BYTES
+            and self.table.sides[s].looks < STREAM_SEGMENTS
+        ):
+            if offset == 0 and not self.may_go_on(buf):
+                self.table.rows[row].flags |= settled
+            return 1
         if self.table.sides[s].looks >= FRESH_LOOKS:
             return 0
-        if self.frame.sport == 53 or self.frame.dport == 53:
+        if self.begins_message(buf):
+            self.table.sides[s].window = self.frame.seq
+            self.table.sides[s].window_left = MESSAGE_SEGMENTS
             return 1
-        return self.begins_message(buf)
+        if (
+            self.table.sides[s].window_left
+            and self.frame.seq - self.table.sides[s].window < STREAM_BYTES
+        ):
+            self.table.sides[s].window_left -= 1
+            return 1
+        return 0
+
+    def may_go_on(self, buf):
+        """May the message that begins here need more segments to be read?
+
+        TLS handshake, MQTT CONNECT, text protocols, and binary ones with a length in front.
+        """
+        first: cython.int = buf[self.frame.payload]
+        return first == 0x16 or first == 0x10 or 0x41 <= first <= 0x5A or first < 0x04
 
     def begins_message(self, buf):
         """Does the payload begin as an HTTP, RTSP or TLS handshake message does?"""
@@ -685,6 +702,7 @@ class Plane:
         known: uint32_t = self.fragments.slots[slot].row
         if ports or known == 0 or (
             self.table.rows[known - 1].id != self.fragments.slots[slot].flow_id
+            or self.table.rows[known - 1].flags & GONE
         ):
             if not ports:
                 self.frame.sport = 0
@@ -771,6 +789,8 @@ class Plane:
         self.events[at].own_frames_b = self.table.sides[2 * row + 1].own_frames
         self.events[at].payload_a = self.table.sides[2 * row].payload
         self.events[at].payload_b = self.table.sides[2 * row + 1].payload
+        if kind == K_NEW:
+            self.events[at].detail = (self.table.rows[row].flags & (OPENER_B | OPENER_KNOWN)) >> 4
         return 0
 
     # ---- the end of flows -------------------------------------------------------------------
@@ -782,7 +802,7 @@ class Plane:
         return IDLE_CLOSED if flags & FINISHED else IDLE_TCP
 
     def end(self, row, reason):
-        """Unlink a flow; its row is given back after the event was read."""
+        """Take a flow out of the table and tell its end to those who held something for it."""
         flags: uint32_t = self.table.rows[row].flags
         a: uint32_t = 2 * row
         b: uint32_t = 2 * row + 1
@@ -800,11 +820,7 @@ class Plane:
             self.write(K_ENDED, 0, row)
             self.table.rows[row].flags |= shed
             self.events[at].detail = reason
-            self.pending[self.pending_count] = row
-            self.pending_count += 1
-        self.table.unlink(row)
-        if not told:
-            self.table.release(row)
+        self.table.remove(row)
         return 0
 
     def keep_totals(self, row):
@@ -827,7 +843,7 @@ class Plane:
             if self.sweep_hand >= self.table.high:
                 self.sweep_hand = 0
             if (
-                self.table.rows[self.sweep_hand].id
+                not self.table.rows[self.sweep_hand].flags & GONE
                 and self.now - self.table.rows[self.sweep_hand].last
                 > self.idle_limit(self.sweep_hand)
             ):
@@ -849,7 +865,7 @@ class Plane:
                 self.evict_hand = 0
             row = self.evict_hand
             self.evict_hand += 1
-            if not self.table.rows[row].id:
+            if self.table.rows[row].flags & GONE:
                 continue
             if (
                 not self.table.rows[row].flags & ANSWERED or self.table.rows[row].flags & FINISHED
@@ -866,21 +882,21 @@ class Plane:
             self.evicted += 1
         return 0
 
-    def end_all(self, start: int) -> int:
-        """End every flow, in the order of rows from `start`; return where to go on after a drain.
+    def live_rows(self) -> list:
+        """Return the rows of all flows that go on, in the order they began."""
+        row: uint32_t
+        rows = [row for row in range(self.table.high) if not self.table.rows[row].flags & GONE]
+        rows.sort(key=self.id_of)
+        return rows
 
-        The answer is -1 when none is left.
-        """
-        row: uint32_t = start
-        with cython.nogil:
-            while row < self.table.high:
-                if self.event_count + EVENTS_SPARE > EVENTS or self.pending_count + EVENTS_SPARE > EVENTS:
-                    break
-                if self.table.rows[row].id:
-                    self.now = self.last
-                    self.end(row, E_SHUTDOWN)
-                row += 1
-        return -1 if row >= self.table.high else row
+    def end_rows(self, rows: list, start: int) -> int:
+        """End the flows in `rows` from `start` on; return where to go on after a drain."""
+        i: cython.Py_ssize_t = start
+        self.now = self.last
+        while i < len(rows) and self.event_count + EVENTS_SPARE <= EVENTS:
+            self.end(rows[i], E_SHUTDOWN)
+            i += 1
+        return i
 
     # ---- what Python reads ------------------------------------------------------------------
 
@@ -902,6 +918,7 @@ class Plane:
             look.source = self.events[i].source
             look.detail = self.events[i].detail
             if self.events[i].kind != K_HOST:
+                look.flow = self.table.rows[row].id
                 look.protocol = self.table.rows[row].protocol
                 look.port_a = self.table.rows[row].a_port
                 look.port_b = self.table.rows[row].b_port
@@ -924,16 +941,10 @@ class Plane:
         self.stop = 0
         return out
 
-    def release(self) -> None:
-        """Give back the rows of ended flows whose looks have been read."""
-        i: cython.Py_ssize_t
-        for i in range(self.pending_count):
-            self.table.release(self.pending[i])
-        self.pending_count = 0
-
-    def settle(self, row: int, side: int) -> None:
-        """Python knows what this direction is: only messages that begin later are looked at."""
-        self.table.rows[row].flags |= SETTLED_B if side else SETTLED_A
+    def id_of(self, row: int) -> int:
+        """Return the id of a flow."""
+        r: uint32_t = row
+        return self.table.rows[r].id
 
     def row_of(self, row: int) -> tuple:
         """Return the columns of a flow as looks.FlowRow takes them."""
@@ -948,6 +959,7 @@ class Plane:
             self.table.rows[r].version,
             self.table.rows[r].protocol,
             self.table.rows[r].flags,
+            self.table.rows[r].id,
             self.table.rows[r].first,
             self.table.rows[r].last,
             self.table.rows[r].number,

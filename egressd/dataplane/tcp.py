@@ -22,14 +22,16 @@ FIN_SENT = cython.declare(cython.int, 8)
 FIN_ACKED = cython.declare(cython.int, 16)
 UNSEEN = cython.declare(cython.int, 32)  # known from the other side's acknowledgements only
 DELIVERED = cython.declare(cython.int, 64)  # payload was acknowledged
+REPLIED = cython.declare(cython.int, 128)  # never seen, but sent something after payload came
 
 FARTHEST = cython.declare(int32_t, 1 << 30)  # the largest window (RFC 7323 2.3)
 
 
 def track(sides, sender, other, seq, ack, flags, length):
-    """Follow one segment; return 1 when it is the first to acknowledge payload of `other`.
+    """Follow one segment; return what its acknowledgement says for the first time.
 
-    Where `other` is never seen, that is the first advance after `sender` sent payload.
+    1: payload of `other` was acknowledged. 2: `other`, which is never seen, sent something
+    after `sender` had sent payload.
     """
     ahead: int32_t
     end: cython.uint
@@ -114,9 +116,11 @@ def acknowledge(sides, sender, other, ack):
             sides[other].flags |= FIN_ACKED
             advance -= 1
     sides[other].delivered += advance
-    if sides[other].delivered == 0 or sides[other].flags & DELIVERED:
-        return 0
-    if sides[other].flags & UNSEEN and sides[sender].payload == 0:
-        return 0
-    sides[other].flags |= DELIVERED
-    return 1
+    news: cython.int = 0
+    if sides[other].delivered and not sides[other].flags & DELIVERED:
+        sides[other].flags |= DELIVERED
+        news = 1
+    if sides[other].flags & UNSEEN and not sides[other].flags & REPLIED and sides[sender].payload:
+        sides[other].flags |= REPLIED
+        news |= 2
+    return news

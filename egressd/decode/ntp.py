@@ -97,6 +97,9 @@ def _is_likely(payload: bytes) -> bool:
     # Both are seconds in 16.16 fixed point; MAXDISP is 16 s, some simple clients send 64 s.
     if abs(delay) >= 256 << 16 or dispersion >= 256 << 16:
         return False
+    # A DNS header has zeros where the precision stands, too, but its counts are not all zero.
+    if precision == 0 and any(payload[1:16]):
+        return False
     return bool(transmit) or payload[0] & 7 == 3
 
 

@@ -17,6 +17,7 @@ HEADER = Struct("!HHI12s")  # type, length, magic cookie, transaction id (RFC 84
 ATTRIBUTE = Struct("!HH")  # type, length of the value without padding (RFC 8489 section 14)
 CHANNEL = Struct("!HH")  # channel number, length of the data (RFC 8656 section 12.4)
 MAGIC_COOKIE = 0x2112A442
+COOKIE = MAGIC_COOKIE.to_bytes(4, "big")
 
 CUT_MESSAGE = "cut message"
 TRAILING_BYTES = "trailing bytes"
@@ -113,16 +114,24 @@ def read_stun(payload: bytes) -> StunMessage | None:
 
 
 def read_stun_stream(head: bytes) -> StunMessage | NeedMore | None:
-    """Return the first message of a TCP stream (RFC 8489 section 6.2.2); only with the cookie."""
-    cookie = head[4:8]
-    if head[:1] > b"\x3f" or not MAGIC_COOKIE.to_bytes(4, "big").startswith(cookie):
-        return None
-    if len(head) < HEADER.size:
-        return NEED_MORE
-    size = HEADER.size + int.from_bytes(head[2:4], "big")
-    if size % 4:
-        raise DecodeError("stun", BAD_LENGTH)
-    return read_stun(head[:size]) if len(head) >= size else NEED_MORE
+    """Return the first message of a TCP stream; only with the cookie.
+
+    It stands there alone (RFC 8489 section 6.2.2), or as ICE sends it behind its length in two
+    bytes (RFC 4571 section 2).
+    """
+    for start in (0, 2):
+        opening = head[start:]
+        if opening[:1] > b"\x3f" or not COOKIE.startswith(opening[4:8]):
+            continue
+        if len(opening) < HEADER.size:
+            return NEED_MORE
+        size = HEADER.size + int.from_bytes(opening[2:4], "big")
+        if start and int.from_bytes(head[:2], "big") != size:
+            continue
+        if size % 4:
+            raise DecodeError("stun", BAD_LENGTH)
+        return read_stun(opening[:size]) if len(opening) >= size else NEED_MORE
+    return None
 
 
 def read_channel_data(payload: bytes) -> ChannelData | None:
@@ -183,8 +192,7 @@ def _read_attributes(message: StunMessage, payload: bytes) -> None:
     at = HEADER.size
     peers: list[Endpoint] = []
     while at < len(payload):
-        if at + ATTRIBUTE.size > len(payload):
-            raise DecodeError("stun", CUT_ATTRIBUTE)
+        # Whole words only: with the cookie by the length's check, without it by the walk before.
         attribute, length = ATTRIBUTE.unpack_from(payload, at)
         at += ATTRIBUTE.size
         if at + length > len(payload):

@@ -9,7 +9,9 @@ server shows a name does not prove that it owns it.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
+from hashlib import sha1
 from struct import Struct, unpack_from
 from typing import TYPE_CHECKING
 
@@ -56,7 +58,6 @@ VERSION_NAMES = {
     0xFEFC: "DTLSv1.3",
     0x0100: "DTLSv1.0",  # what OpenSSL sent before RFC 4347
 }
-TLS_1_3 = 0x0304
 DRAFT_PREFIXES = {0x7F, 0xFB}  # RFC 8446, 4.2.1.1 drafts; Facebook's own count of them
 
 UNPRINTABLE = re.compile(rb"[^\x21-\x7e]")
@@ -167,12 +168,10 @@ def read_tls_server(head: bytes, *, final: bool = False) -> ServerFlight | NeedM
     if len(head) < 9:
         return _begins_handshake(head, SERVER_HELLO, final=final)
     record_type, version, record_size, kind = HEADER(head)
-    if record_type != HANDSHAKE or not 0x0300 <= version <= 0x0304:
-        return None
-    if kind != SERVER_HELLO and record_size:
+    tls = record_type == HANDSHAKE and 0x0300 <= version <= 0x0304
+    if not tls or (kind != SERVER_HELLO and record_size):
         return None
     handshake = _handshake_of(head)
-    ended = final or handshake.closed
     message = handshake.message
     stop = 4 + int.from_bytes(message[1:4], "big")
     if len(message) < max(stop, 4):
@@ -185,7 +184,7 @@ def read_tls_server(head: bytes, *, final: bool = False) -> ServerFlight | NeedM
     leaf = _find_leaf(message, stop)
     if isinstance(leaf, NeedMore):
         flight.cut = not handshake.closed
-        return flight if ended else NEED_MORE
+        return flight if final or handshake.closed else NEED_MORE
     if leaf is not None:
         flight.certificate = read_certificate(leaf)
     return flight
@@ -222,11 +221,9 @@ class _Handshake:
 
 def _begins_handshake(head: bytes, kind: int, *, final: bool) -> NeedMore | None:
     """Return NEED_MORE if fewer than nine bytes may still become a hello of this kind."""
-    if final or head[:1] not in {b"", b"\x16"} or head[1:2] not in {b"", b"\x03"}:
-        return None
-    if head[2:3] > b"\x04" or head[5:6] not in {b"", bytes([kind])}:
-        return None
-    return NEED_MORE
+    pattern = (b"\x16", b"\x03", head[2:3], head[3:4], head[4:5], bytes([kind]))
+    fits = all(head[i : i + 1] in {b"", byte} for i, byte in enumerate(pattern))
+    return NEED_MORE if fits and head[2:3] <= b"\x04" and not final else None
 
 
 def _handshake_of(head: bytes) -> _Handshake:
@@ -369,9 +366,7 @@ def _numbers(data: bytes, start: int, *, width: int = 2) -> tuple[int, ...]:
 
 
 def _text(raw: bytes) -> str:
-    if UNPRINTABLE.search(raw):
-        raw = UNPRINTABLE.sub(lambda match: b"\\%03d" % match[0][0], raw)
-    return raw.decode("ascii")
+    return UNPRINTABLE.sub(lambda match: b"\\%03d" % match[0][0], raw).decode("ascii")
 
 
 def is_grease(value: int) -> bool:
@@ -381,7 +376,7 @@ def is_grease(value: int) -> bool:
 
 def _newest(versions: tuple[int, ...]) -> str | None:
     """Return the name of the newest version offered, or None if there is none but GREASE."""
-    if TLS_1_3 in versions:
+    if 0x0304 in versions:
         return "TLSv1.3"
     offered = [version for version in versions if not is_grease(version)]
     if not offered:
@@ -465,19 +460,13 @@ def _find_leaf(message: bytes, position: int) -> bytes | NeedMore | None:
 
 
 def _certificate(parsed: x509.Certificate, der: bytes) -> Certificate:
-    # SHA-1 names a certificate here, as everywhere; nothing rests on its strength.
-    import hashlib  # noqa: PLC0415 - start-up time
-
     from cryptography import x509  # noqa: PLC0415 - start-up time
 
     sans: list[str] = []
-    try:
+    with suppress(x509.ExtensionNotFound):
         names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        pass
-    else:
-        sans += (_printable(name) for name in names.get_values_for_type(x509.DNSName))
-        sans += (str(address) for address in names.get_values_for_type(x509.IPAddress))
+        sans += map(_printable, names.get_values_for_type(x509.DNSName))
+        sans += map(str, names.get_values_for_type(x509.IPAddress))
     serial = f"{parsed.serial_number:X}"
     return Certificate(
         subject=_distinguished(parsed.subject),
@@ -486,23 +475,24 @@ def _certificate(parsed: x509.Certificate, der: bytes) -> Certificate:
         serial=_pairs(serial.zfill(len(serial) + len(serial) % 2)),
         not_before=parsed.not_valid_before_utc.replace(tzinfo=None).isoformat(),
         not_after=parsed.not_valid_after_utc.replace(tzinfo=None).isoformat(),
-        sha1=_pairs(hashlib.sha1(der, usedforsecurity=False).hexdigest()),
+        # SHA-1 names a certificate here, as everywhere; nothing rests on its strength.
+        sha1=_pairs(sha1(der, usedforsecurity=False).hexdigest()),
     )
 
 
 def _distinguished(name: x509.Name) -> str:
-    return _printable(", ".join(part.rfc4514_string() for part in reversed(name.rdns)))
+    from cryptography.x509.oid import NameOID  # noqa: PLC0415 - start-up time
+
+    names = {NameOID.EMAIL_ADDRESS: "emailAddress"}  # not one of RFC 4514's, but everyone's
+    return _printable(", ".join(part.rfc4514_string(names) for part in reversed(name.rdns)))
 
 
 def _printable(text: str) -> str:
     r"""Return text with characters that print nothing as UTF-8 in `\XX` (RFC 4514, 2.4)."""
     if text.isprintable():
         return text
-    return "".join(it if it.isprintable() else _hex_escape(it) for it in text)
-
-
-def _hex_escape(character: str) -> str:
-    return "".join(f"\\{byte:02X}" for byte in character.encode("utf-8", "replace"))
+    escapes = {it: [f"\\{byte:02X}" for byte in it.encode("utf-8", "replace")] for it in text}
+    return "".join(it if it.isprintable() else "".join(escapes[it]) for it in text)
 
 
 def _pairs(digits: str) -> str:

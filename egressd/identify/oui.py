@@ -86,6 +86,8 @@ def load_oui(path: Path | None = None) -> Oui:
     A file that cannot be used is a ConfigError.
     """
     file = path or DEFAULT_FILE
+    if not file.is_file():
+        raise ConfigError(f"{file}: no such file; {ACCEPTED}")
     try:
         return Oui(read_table(file.read_bytes()))
     except OSError as error:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from egressd.identify.rules import (
     GROUPS,
-    Clue,
     CloudRules,
+    Clue,
     ConductRules,
     IdentityRules,
     PayloadRule,
@@ -312,7 +312,8 @@ def complaint_of(pattern: str) -> str | None:
     if re.search(r"\)\{", plain):
         return "a group is repeated; write its repetitions out"
     for branch in plain.split("|"):
-        if sum(1 for least, most in _REPEAT.findall(branch) if most not in ("", least)) > MAX_RANGES:
+        ranges = [most for least, most in _REPEAT.findall(branch) if most not in ("", least)]
+        if len(ranges) > MAX_RANGES:
             return f"has over {MAX_RANGES} open repetitions in a row; write a simpler pattern"
     return None
 

@@ -74,6 +74,7 @@ class Trait(Enum):
     RTSP_PUBLIC = "rtsp.public"
     RTSP_USER_AGENT = "rtsp.user_agent"
     RTSP_PUSH = "rtsp.push"
+    RTSP_ASKED = "rtsp.asked"
     LOOKUP = "lookup"
 
     @property
@@ -106,6 +107,7 @@ _LABELS = {
     Trait.RTSP_PUBLIC: "RTSP methods",
     Trait.RTSP_USER_AGENT: "RTSP user agent",
     Trait.RTSP_PUSH: "RTSP request",
+    Trait.RTSP_ASKED: "received RTSP",
     Trait.LOOKUP: "asked for",
 }
 
@@ -197,11 +199,11 @@ class ConductRules:
     """What a host's conduct as a whole is worth."""
 
     many_domains: tuple[Threshold, ...] = (Threshold(25, 0.3), Threshold(60, 0.1))
-    many_clouds: Threshold = Threshold(3, 0.3)
+    many_clouds: Threshold = Threshold(4, 0.3)
     random_mac: float = 0.7
     infrastructure: float = 0.1
     serves_media: float = 0.8
-    pulls: tuple[float, ...] = (0.1, 0.3, 0.45, 0.62)
+    pulls: tuple[float, ...] = (0.2, 0.35, 0.5, 0.62)
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,6 +113,19 @@ class Policy:
         return None
 
 
+    def may_permit_by_name(
+        self, camera: Camera, port: int | None, transport: str, at: Nanoseconds
+    ) -> bool:
+        """Say whether a name could yet permit a contact whose names are not known."""
+        return any(
+            rule.target.network is None
+            and _is_same_service(rule.permit, port, transport)
+            and (rule.end is None or at < rule.end)
+            and rule.source.has(camera)
+            for rule in self._rules
+        )
+
+
 def _is_same_service(permit: Permit, port: int | None, transport: str) -> bool:
     return permit.port in (None, port) and permit.transport in (None, transport)
 

@@ -25,7 +25,7 @@ from egressd.report.words import exact_moment
 if TYPE_CHECKING:
     from typing import TextIO
 
-    from egressd.capture.pcapfile import Damage
+    from egressd.capture.damage import Damage
     from egressd.model import (
         Bytes,
         Case,
@@ -61,8 +61,9 @@ class Run:
 
     @property
     def is_whole(self) -> bool:
-        """True if every input was read to its end and nothing in it was damaged."""
-        return not self.interrupted and not any(item.damage for item in self.inputs)
+        """True if every input was read to its end and no frame in it was lost to damage."""
+        lost = any(damage.lost for item in self.inputs for damage in item.damage)
+        return not self.interrupted and not lost
 
 
 def write_case(stream: TextIO, case: Case, run: Run) -> None:
@@ -97,7 +98,10 @@ def _input_shape(item: Input) -> Json:
         "file": item.file,
         "bytes": item.size,
         "frames": item.frames,
-        "damage": [{"offset": damage.offset, "reason": damage.reason} for damage in item.damage],
+        "damage": [
+            {"offset": damage.offset, "reason": damage.reason, "lost": damage.lost}
+            for damage in item.damage
+        ],
     }
 
 

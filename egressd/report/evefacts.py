@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from ipaddress import ip_address
 from json import JSONEncoder
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from egressd.decode.dhcp import DhcpMessage
 from egressd.decode.dns import RCODES, DnsMessage, DnsRecord
 from egressd.decode.http import HttpRequest, HttpResponse
 from egressd.decode.ja4 import ja4_of
+from egressd.decode.mqtt import MqttConnect
+from egressd.decode.ntp import MODES, NtpMessage
 from egressd.decode.quic import GquicHello
 from egressd.decode.tls import Certificate, ClientHello, ServerFlight
 from egressd.report.communityid import UDP
@@ -30,11 +34,27 @@ RCODE_NUMBERS = {name: number for number, name in RCODES.items()}
 GROUPED = frozenset({"A", "AAAA", "CNAME", "MX", "NS", "NULL", "PTR", "TXT"})
 
 HOST_AND_PORT = re.compile(r"(\[[^]]*\]|[^:]*):([0-9]{1,5})")
+DHCP_REQUEST = 1  # op, RFC 2131 figure 1
+NTP_MODES = {name: number for number, name in MODES.items()}
 NAMES_KEPT = 4096
 
 encode = JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 # A JSON string; names come again and again, so that most are ready made.
 quoted = lru_cache(maxsize=NAMES_KEPT)(encode_basestring_ascii)
+
+
+class MqttDialect(NamedTuple):
+    """What a CONNECT packet calls the protocol."""
+
+    name: str
+    level: int
+
+
+MQTT_DIALECTS = {
+    "3.1": MqttDialect("MQIsdp", 3),
+    "3.1.1": MqttDialect("MQTT", 4),
+    "5.0": MqttDialect("MQTT", 5),
+}
 
 
 class FactRecord(NamedTuple):
@@ -303,6 +323,67 @@ def _host_body(host: str) -> Json:
     return {"hostname": found[1], "http_port": int(found[2])}
 
 
+def _dhcp(message: DhcpMessage, _: int) -> FactRecord:
+    kind = message.message_type
+    body: Json = {
+        "type": "request" if message.op == DHCP_REQUEST else "reply",
+        "client_mac": message.client_mac,
+        "assigned_ip": message.your_ip,
+        "client_ip": message.client_ip,
+        "dhcp_type": kind.lower() if kind is not None else None,
+        "client_id": message.client_id,
+        "requested_ip": message.requested_ip,
+        "next_server_ip": message.server_ip,
+        "hostname": message.hostname,
+        "vendor_class_identifier": message.vendor_class,
+        "lease_time": message.lease_seconds,
+        "routers": list(message.router) or None,
+        "dns_servers": list(message.dns_servers) or None,
+    }
+    return FactRecord("dhcp", encode(_known(body)))
+
+
+def _ntp(message: NtpMessage, _: int) -> FactRecord:
+    body: Json = {
+        "version": message.version,
+        "mode": NTP_MODES.get(message.mode),
+        "stratum": message.stratum,
+        "reference_id": _reference_octets(message.reference_id),
+    }
+    return FactRecord("ntp", encode(_known(body)), answer=message.mode == "server")
+
+
+def _reference_octets(reference: str) -> str | None:
+    """Return a reference, an address or up to four letters, as Suricata prints it: 47:50:53:00."""
+    try:
+        octets = ip_address(reference).packed
+    except ValueError:
+        octets = reference.encode("ascii", "replace").ljust(4, b"\0")
+    return octets.hex(":") if len(octets) == 4 else None
+
+
+def _mqtt_connect(connect: MqttConnect, _: int) -> FactRecord:
+    dialect = MQTT_DIALECTS[connect.version]
+    flags = {
+        "username": connect.username is not None,
+        "password": connect.has_password,
+        "will": connect.will_topic is not None,
+        "clean_session": connect.clean,
+    }
+    body: Json = {
+        # CONNECT has none of the three (MQTT 3.1.1 section 2.2.2); Suricata prints them for all.
+        "qos": 0,
+        "retain": False,
+        "dup": False,
+        "protocol_string": dialect.name,
+        "protocol_version": dialect.level,
+        "flags": flags,
+        "client_id": connect.client_id,
+        "username": connect.username,
+    }
+    return FactRecord("mqtt", encode({"connect": _known(body)}))
+
+
 def _known(body: Json) -> Json:
     return {key: value for key, value in body.items() if value is not None}
 
@@ -314,4 +395,7 @@ SHAPES: dict[type, Callable[[Any, int], FactRecord | None]] = {
     GquicHello: _gquic,
     HttpRequest: _http_request,
     HttpResponse: _http_response,
+    DhcpMessage: _dhcp,
+    NtpMessage: _ntp,
+    MqttConnect: _mqtt_connect,
 }

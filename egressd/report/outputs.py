@@ -10,7 +10,7 @@ import os
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from tempfile import mkstemp
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,20 +44,17 @@ def whole(name: str) -> Iterator[TextIO]:
         with growing(name) as stream:
             yield stream
         return
-    with NamedTemporaryFile(
-        "w", encoding="ascii", newline="\n", dir=target.parent, prefix=f".{target.name}.",
-        delete=False,
-    ) as stream:  # fmt: skip
-        temporary = Path(stream.name)
-        try:
-            yield stream.file
+    descriptor, temporary = mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with open(descriptor, "w", encoding="ascii", newline="\n") as stream:  # noqa: PTH123 - a descriptor has no path
+            yield stream
             stream.flush()
-            os.fsync(stream.fileno())
-            temporary.chmod(NEW_FILE_MODE & ~_umask())
-            temporary.replace(target)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+            os.fchmod(descriptor, NEW_FILE_MODE & ~_umask())
+            os.fsync(descriptor)
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def discard_standard_output() -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Self
 
-from egressd.report.words import NANOSECONDS_PER_SECOND, human_bytes, human_span
+from egressd.model import NANOSECONDS_PER_SECOND
+from egressd.report.words import human_bytes, human_span
 
 if TYPE_CHECKING:
     from types import TracebackType

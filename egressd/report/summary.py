@@ -7,16 +7,21 @@ then says how much was looked at. It never says that a camera is clean.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING
 
-from egressd.model import Stage
+from egressd.model import Direction, Stage
 from egressd.report.words import counted, human_bytes, human_span
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from egressd.model import Camera, Case, Finding
     from egressd.report.casefile import Run
 
 CAMERAS_NAMED = 4
+# Not home, but off site all the same.
+INFRASTRUCTURE_RULES = frozenset({"foreign-resolver", "foreign-time-server"})
 
 
 @dataclass(slots=True, frozen=True)
@@ -43,24 +48,50 @@ def summary_of(case: Case, run: Run) -> Summary:
     return Summary(_absence(case, who) + rest, refutes=False)
 
 
+class Deed(Enum):
+    """What a camera did, the gravest first; its value is said of one camera, and of several."""
+
+    CALLS_HOME = ("calls home", "call home")
+    REACHED = ("was reached from off site", "were reached from off site")
+    TRIED = (
+        "tried to call home, and no connection was seen",
+        "tried to call home, and no connection was seen",
+    )
+    INFRASTRUCTURE = (
+        "used name or time servers off site",
+        "used name or time servers off site",
+    )
+    KNOCKED_AT = ("was tried from off site", "were tried from off site")
+
+
+def deed_of(finding: Finding) -> Deed:
+    """Return what a finding is a case of; the first that fits."""
+    got_through = finding.stage >= Stage.CONNECTED
+    if finding.direction is Direction.INBOUND:
+        return Deed.REACHED if got_through else Deed.KNOCKED_AT
+    if finding.rule in INFRASTRUCTURE_RULES:
+        return Deed.INFRASTRUCTURE
+    return Deed.CALLS_HOME if got_through else Deed.TRIED
+
+
 def _accusation(findings: list[Finding], who: str) -> str:
-    """Say who got through, then who tried."""
-    reached = _by_camera([f for f in findings if f.stage >= Stage.CONNECTED])
-    tried = _by_camera([f for f in findings if f.stage < Stage.CONNECTED])
-    only_tried = {key: of_camera for key, of_camera in tried.items() if key not in reached}
+    """Say what the cameras did, each camera only once, at its gravest."""
+    told: set[str] = set()
     sentences = []
-    if reached:
-        sent = sum(f.bytes_out for of_camera in reached.values() for f in of_camera)
-        verb = "calls home" if len(reached) == 1 else "call home"
-        sentences.append(
-            f"{counted(len(reached), who)} {verb}: {_named(reached)}; {human_bytes(sent)} went out."
-        )
-    if only_tried:
-        sentences.append(
-            f"{counted(len(only_tried), who)} tried to call home, and no connection was seen: "
-            f"{_named(only_tried)}."
-        )
+    for deed in Deed:
+        cameras = _by_camera(f for f in findings if deed_of(f) is deed)
+        cameras = {key: found for key, found in cameras.items() if key not in told}
+        if not cameras:
+            continue
+        told |= cameras.keys()
+        says = deed.value[0] if len(cameras) == 1 else deed.value[1]
+        sent = sum(finding.bytes_out for found in cameras.values() for finding in found)
+        out = f"; {human_bytes(sent)} went out" if deed in WITH_VOLUME else ""
+        sentences.append(f"{counted(len(cameras), who)} {says}: {_named(cameras)}{out}.")
     return " ".join(sentences)
+
+
+WITH_VOLUME = frozenset({Deed.CALLS_HOME, Deed.REACHED})
 
 
 def _absence(case: Case, who: str) -> str:
@@ -87,7 +118,7 @@ def _looked_at(case: Case) -> str:
     return f"{span} of capture ({counted(coverage.frames, 'frame')})"
 
 
-def _by_camera(findings: list[Finding]) -> dict[str, list[Finding]]:
+def _by_camera(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
     cameras: dict[str, list[Finding]] = {}
     for finding in findings:
         cameras.setdefault(finding.camera.id, []).append(finding)

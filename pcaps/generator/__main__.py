@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 
 from pcaps.generator.bench import KINDS, Order, write_bench
-from pcaps.generator.collect import SEED, make_all
-
-FOLDER = Path(__file__).parent.parent
+from pcaps.generator.collect import FOLDER, SEED, make_all
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from pcaps.generator.lan import (
     Host,
     Lan,
     Named,
+    Packet,
     Question,
     Sign,
 )
@@ -81,11 +82,12 @@ class Scene:
         kind = messages.AAAA if answers and ":" in answers[0] else messages.A
         question = messages.dns_question(self.rng.getrandbits(16), name, kind)
         talk = Udp(self.lan, client, To(resolver, 53, at), "dns")
-        talk.say(question)
         rcode = 0 if answers else messages.NXDOMAIN
-        talk.reply(messages.dns_answer(question, answers, rcode=rcode))
-        outcome = "NOERROR" if answers else "NXDOMAIN"
-        self._note_question(at, (client, resolver), name, (outcome, answers))
+        packets = (
+            talk.say(question),
+            talk.reply(messages.dns_answer(question, answers, rcode=rcode)),
+        )
+        self.note_lookup((client, resolver), name, answers, packets)
         return talk.now + 200 * MICROSECOND
 
     def asks_in_vain(self, resolver: Host, client: Host, name: str, times: tuple[int, ...]) -> None:
@@ -93,25 +95,42 @@ class Scene:
         question = messages.dns_question(self.rng.getrandbits(16), name)
         port = self.lan.free_port(client)
         for at in times:
-            Udp(self.lan, client, To(resolver, 53, at, port), "dns").say(question)
-            self._note_question(at, (client, resolver), name, ("unanswered", ()))
+            packet = Udp(self.lan, client, To(resolver, 53, at, port), "dns").say(question)
+            self.note_lookup((client, resolver), name, (), (packet,))
 
-    def _note_question(
-        self, at: int, pair: tuple[Host, Host], name: str, reply: tuple[str, tuple[str, ...]]
+    def note_lookup(
+        self,
+        pair: tuple[Host, Host],
+        name: str,
+        answers: tuple[str, ...],
+        packets: tuple[Packet, ...],
     ) -> None:
+        """Note a lookup: its question, and its answer where there was one."""
         client, resolver = pair
-        outcome, answers = reply
+        outcome = "NOERROR" if answers else "NXDOMAIN" if len(packets) > 1 else "unanswered"
         kind = "AAAA" if answers and ":" in answers[0] else "A"
-        self.lan.questions.append(Question(at, client, resolver, name, kind, outcome, answers))
+        self.lan.questions.append(
+            Question(packets[0].time, client, resolver, name, kind, outcome, answers, packets)
+        )
         for answer in answers:
-            self.lan.names.append(Named(client, answer, name, "dns"))
+            self.lan.names.append(Named(client, answer, name, "dns", packets[1:]))
+
+    def note_name(self, talk: Tcp | Udp, name: str, source: str, packets: list[Packet]) -> None:
+        """Note a name that the opener of a conversation gave in those packets."""
+        contact = talk.contact
+        told_by = tuple(p for p in packets if p.ends == contact.ends and p.payload)
+        named = Named(contact.opener, contact.other.ip, name, source, told_by)
+        self.lan.names.append(named)
 
     def tls(self, client: Host, session: Session, at: int) -> Tcp:
         """Play a recorded handshake and then records of the wanted sizes; return it unclosed."""
         tcp = Tcp(self.lan, client, To(session.server, session.port, at), "tls").connect()
-        for flight in tape.flights_of(session.version, session.name):
+        hello, *rest = tape.flights_of(session.version, session.name)
+        mark = len(self.lan.sent)
+        tcp.send(client, hello.data)
+        self.note_name(tcp, session.name, "sni", self.lan.sent[mark:])
+        for flight in rest:
             tcp.send(client if flight.by_client else session.server, flight.data)
-        self.lan.names.append(Named(client, session.server.ip, session.name, "sni"))
         for sender, size in ((client, session.up), (session.server, session.down)):
             if size:
                 tcp.send(sender, self.records(size), pause=self.lan.jitter(3 * MILLISECOND))
@@ -129,27 +148,31 @@ class Scene:
     def quic(self, client: Host, server: Host, name: str, at: int) -> Udp:
         """Play a recorded QUIC connection with one request."""
         talk = Udp(self.lan, client, To(server, 443, at), "quic")
+        mark = len(self.lan.sent)
         before = True
         for flight in tape.flights_of("quic", name):
-            talk.now += 2 * self.lan.jitter(server.delay) if flight.by_client != before else 40_000
-            before = flight.by_client
+            talk.now += self.lan.jitter(40 * MICROSECOND)
+            if flight.by_client and not before:
+                talk.now += self.lan.jitter(500 * MICROSECOND)
             if flight.by_client:
                 talk.say(flight.data)
-            else:
-                talk.now -= 2 * server.delay  # `reply` waits a round trip itself
-                talk.now = max(talk.now, at + 1)
+            elif before:
                 talk.reply(flight.data)
-        self.lan.names.append(Named(client, server.ip, name, "quic"))
+            else:
+                talk.more(flight.data)
+            before = flight.by_client
+        self.note_name(talk, name, "quic", self.lan.sent[mark : mark + 1])
         return talk
 
     def http(self, client: Host, server: Host, name: str, at: int, agent: str = BROWSER) -> Tcp:
         """Play one HTTP request with its answer."""
         tcp = Tcp(self.lan, client, To(server, 80, at), "http").connect()
+        mark = len(self.lan.sent)
         tcp.send(client, messages.http_request("GET", name, "/index.html", agent))
+        self.note_name(tcp, name, "http", self.lan.sent[mark:])
         body = b"<html>" + b"news " * 900 + b"</html>"
         tcp.send(server, messages.http_response("200 OK", "nginx", body), pause=4 * MILLISECOND)
         tcp.close()
-        self.lan.names.append(Named(client, server.ip, name, "http"))
         return tcp
 
     def time(self, client: Host, server: Host, at: int) -> None:
@@ -200,13 +223,13 @@ class Scene:
         """Announce a service by mDNS (RFC 6762)."""
         target = To(cast.EVERYONE_MDNS, 5353, at, 5353)
         talk = Udp(self.lan, host, target, "mdns")
-        talk.say(messages.mdns_service(host.name, service))
+        talk.say(messages.mdns_service(host.name, service)).ttl = 255
         self.lan.signs.append(Sign(host.name, "mdns", service))
 
     def notifies(self, host: Host, at: int, server: str) -> None:
         """Announce a UPnP device by SSDP."""
         talk = Udp(self.lan, host, To(cast.EVERYONE_SSDP, 1900, at, 1900), "ssdp")
-        talk.say(messages.ssdp_notify(f"http://{host.ip}:80/desc.xml", server))
+        talk.say(messages.ssdp_notify(f"http://{host.ip}:80/desc.xml", server)).ttl = 2
         self.lan.signs.append(Sign(host.name, "ssdp", server))
 
     def rendezvous(self, camera: Host, server: Host, at: int, *, port: int) -> Udp:
@@ -243,9 +266,3 @@ class Scene:
         tcp.close()
         says = f"HTTP server {server!r}, realm {realm!r}"
         self.lan.signs.append(Sign(camera.name, "http", says))
-
-    def note_answer(
-        self, pair: tuple[Host, Host], name: str, answers: tuple[str, ...], at: int
-    ) -> None:
-        """Note a lookup that the caller played itself."""
-        self._note_question(at, pair, name, ("NOERROR", answers))

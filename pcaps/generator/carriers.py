@@ -49,7 +49,7 @@ def carry(rows: list[Captured], carrier: Carrier) -> list[Captured]:
             outer = replace(outer, sport=_source_port(number))
         own = len(data) - carrier.added
         made.append(
-            replace(row, data=data, wire=len(data), own=own, outer=outer, vlans=carrier.vlans)
+            replace(row, data=data, length=len(data), own=own, outer=outer, vlans=carrier.vlans)
         )
     return made
 
@@ -70,7 +70,7 @@ def _mpls(frame: bytes, _: int) -> bytes:
 
 
 def _pppoe(frame: bytes, _: int) -> bytes:
-    """A PPPoE session (RFC 2516); PPP protocol 0x0021 or 0x0057."""
+    """PPPoE session (RFC 2516); PPP protocol 0x0021 or 0x0057."""
     packet = _ip_of(frame)
     ppp = (b"\0\x57" if packet[0] >> 4 == 6 else b"\0\x21") + packet
     head = struct.pack("!BBHH", 0x11, 0, 0x0A0B, len(ppp))
@@ -152,7 +152,9 @@ def _gtpu(frame: bytes, number: int) -> bytes:
 PAIR = Ends(SWITCH, MONITOR)
 CARRIERS = (
     Carrier("vlan", "802.1Q tag 30", _tag(b"\x81\0\0\x1e"), 4, vlans=(30,)),
-    Carrier("qinq", "802.1ad tag 100, inner 30", _tag(b"\x88\xa8\0\x64\x81\0\0\x1e"), 8, None, (100, 30)),
+    Carrier(
+        "qinq", "802.1ad tag 100, inner 30", _tag(b"\x88\xa8\0\x64\x81\0\0\x1e"), 8, None, (100, 30)
+    ),
     Carrier("mpls", "two MPLS labels", _mpls, 8, only_ip=True),
     Carrier("pppoe", "a PPPoE session", _pppoe, 8, only_ip=True),
     Carrier("gre", "GRE with a key, carrying IP", _gre, 28, PAIR, only_ip=True),
@@ -160,7 +162,7 @@ CARRIERS = (
     Carrier("erspan2", "ERSPAN type II", _erspan2, 50, PAIR),
     Carrier("erspan3", "ERSPAN type III", _erspan3, 54, PAIR),
     Carrier("vxlan", "VXLAN", _vxlan, 50, Ends(SWITCH, MONITOR, 0, 4789)),
-    Carrier("geneve", "GENEVE with an option", _geneve, 54, Ends(SWITCH, MONITOR, 0, 6081)),
+    Carrier("geneve", "GENEVE with an option", _geneve, 58, Ends(SWITCH, MONITOR, 0, 6081)),
     Carrier("tzsp", "TZSP", _tzsp, 47, Ends(SWITCH, MONITOR, 0, 37008)),
     Carrier("ipip", "IP in IP", _ipip, 20, PAIR, only_ip=True),
     Carrier("gtpu", "GTP-U", _gtpu, 36, Ends(SWITCH, MONITOR, 2152, 2152), only_ip=True),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -16,9 +17,7 @@ from pcaps.generator.scenarios import contacts, identity, views
 from pcaps.generator.scenarios.registry import SCENARIOS, Scenario, capture_of
 from pcaps.generator.truth import Site, truth_of
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+FOLDER = Path(__file__).parent.parent
 SEED = "2026-11-22"
 MODULES = (contacts, identity, views)  # importing them declares the scenarios
 PREFACE = """# The captures in this folder
@@ -99,9 +98,9 @@ def _site_file(scene: Scene) -> str:
         }
     }
     cameras = []
-    seen = set()
+    seen = {cast.RECORDER.name}
     for host in scene.cameras:
-        if host.name in seen or host.name not in scene.listed or host is cast.RECORDER:
+        if host.name in seen or host.name not in scene.listed:
             continue
         seen.add(host.name)
         key = {"ip": host.ip} if host.behind_router else {"mac": host.mac}

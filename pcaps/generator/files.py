@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,12 +12,6 @@ if TYPE_CHECKING:
 
 ETHERNET = 1  # LINKTYPE_ETHERNET
 NO_LIMIT = 262_144
-
-
-def write_capture(path: Path, rows: Iterable[Captured], snaplen: int = NO_LIMIT) -> None:
-    """Write a capture; the suffix decides the format."""
-    make = pcapng if path.suffix == ".pcapng" else pcap
-    path.write_bytes(make(rows, snaplen))
 
 
 def pcap_header(snaplen: int = NO_LIMIT) -> bytes:
@@ -31,18 +24,20 @@ def pcap(rows: Iterable[Captured], snaplen: int) -> bytes:
     parts = [pcap_header(snaplen)]
     for row in rows:
         seconds, rest = divmod(row.time, 1_000_000_000)
-        parts.append(struct.pack("<IIII", seconds, rest, len(row.data), row.wire) + row.data)
+        parts.append(struct.pack("<IIII", seconds, rest, len(row.data), row.length) + row.data)
     return b"".join(parts)
 
 
 def pcapng(rows: Iterable[Captured], snaplen: int) -> bytes:
     """Return a pcapng with one interface, named span0, in nanoseconds."""
     section = struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1) + _option(4, b"egressd capture generator")
-    interface = struct.pack("<HHI", ETHERNET, 0, snaplen) + _option(2, b"span0") + _option(9, b"\x09")
+    interface = (
+        struct.pack("<HHI", ETHERNET, 0, snaplen) + _option(2, b"span0") + _option(9, b"\x09")
+    )
     parts = [_block(0x0A0D0D0A, section + _option(0, b"")), _block(1, interface + _option(0, b""))]
     for row in rows:
         head = struct.pack(
-            "<IIIII", 0, row.time >> 32, row.time & 0xFFFFFFFF, len(row.data), row.wire
+            "<IIIII", 0, row.time >> 32, row.time & 0xFFFFFFFF, len(row.data), row.length
         )
         parts.append(_block(6, head + _padded(row.data)))
     return b"".join(parts)

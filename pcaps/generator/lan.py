@@ -111,6 +111,7 @@ class Question:
     kind: str
     outcome: str
     answers: tuple[str, ...] = ()
+    told_by: tuple[Packet, ...] = ()  # any of them, captured whole, tells of the question
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,7 @@ class Named:
     ip: str
     name: str
     source: str  # dns, sni, quic, http
+    told_by: tuple[Packet, ...] = ()  # all of them, captured whole, tell the name
 
 
 @dataclass(frozen=True, slots=True)

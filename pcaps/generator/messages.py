@@ -23,7 +23,9 @@ def dns_name(name: str) -> bytes:
 
 def dns_question(ident: int, name: str, kind: int = A) -> bytes:
     """Return a recursive question (RFC 1035, 4.1)."""
-    return struct.pack("!6H", ident, 0x0100, 1, 0, 0, 0) + dns_name(name) + struct.pack("!HH", kind, 1)
+    return (
+        struct.pack("!6H", ident, 0x0100, 1, 0, 0, 0) + dns_name(name) + struct.pack("!HH", kind, 1)
+    )
 
 
 def dns_answer(question: bytes, addresses: tuple[str, ...], *, rcode: int = 0) -> bytes:

@@ -26,7 +26,7 @@ class Captured:
 
     time: int
     data: bytes  # as captured
-    wire: int  # its length on the wire
+    length: int  # on the wire
     frame: Frame  # what it is, or is a copy of
     own: int  # length of the innermost Ethernet frame without tags and tunnel headers
     copy: bool = False  # the mirror delivered it before
@@ -61,13 +61,15 @@ def tagged_copies(rows: list[Captured], rng: random.Random) -> list[Captured]:
     for row in rows:
         gap = rng.randrange(1, 200) * MICROSECOND
         data = row.data[:12] + b"\x81\0\0\x1e" + row.data[12:]
-        copy = replace(row, time=row.time + gap, data=data, wire=len(data), copy=True, vlans=(30,))
+        copy = replace(
+            row, time=row.time + gap, data=data, length=len(data), copy=True, vlans=(30,)
+        )
         made += [row, copy]
     return in_time(made)
 
 
 def routed_copies(rows: list[Captured], rng: random.Random) -> list[Captured]:
-    """Return frames that pass the gateway twice: on the LAN, and with other MACs and TTL beyond."""
+    """Return frames that pass the gateway twice: on the LAN, and beyond with other MACs."""
     made = []
     for row in rows:
         made.append(row)
@@ -78,12 +80,12 @@ def routed_copies(rows: list[Captured], rng: random.Random) -> list[Captured]:
         kind = wire.ethertype_of(packet)
         if row.frame.outbound:
             data = wire.ethernet(WAN_ROUTER, WAN_PORT, kind, wire.routed(packet))
-            made.append(replace(row, time=row.time + gap, data=data, wire=len(data), copy=True))
+            made.append(replace(row, time=row.time + gap, data=data, length=len(data), copy=True))
             continue
         # Coming in, the outer frame is seen first and the LAN's frame is the copy.
         made[-1] = replace(row, copy=True)
         early = wire.ethernet(WAN_PORT, WAN_ROUTER, kind, wire.routed(packet, hops=-1))
-        made.append(replace(row, time=row.time - gap, data=early, wire=len(early)))
+        made.append(replace(row, time=row.time - gap, data=early, length=len(early)))
     return in_time(made)
 
 

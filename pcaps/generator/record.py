@@ -7,7 +7,7 @@ certificates of our own; no network is used.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import json
 import ssl
 import subprocess
@@ -33,7 +33,7 @@ TLS_NAMES = (
     "shop.example.org",
 )
 QUIC_NAMES = ("video.example.com", "relay.camera-cloud.example")
-DAY = datetime.datetime(2026, 11, 1, tzinfo=datetime.UTC)
+DAY = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 FILM = (
     "-f lavfi -i testsrc2=size=480x270:rate=12 -t 4 -c:v libx264 -preset veryfast"
     " -profile:v baseline -b:v 220k -maxrate 260k -bufsize 130k -g 24 -bf 0"
@@ -68,7 +68,7 @@ def _certificate(name: str, folder: Path) -> Path:
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(DAY)
-        .not_valid_after(DAY + datetime.timedelta(days=3650))
+        .not_valid_after(DAY + dt.timedelta(days=3650))
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .sign(key, hashes.SHA256())
     )
@@ -146,5 +146,3 @@ def _quic(name: str, chain: Path) -> list[list[str]]:
     server.send_stream_data(0, bytes(900), end_stream=True)
     exchange(2)
     return tape
-
-

@@ -74,6 +74,7 @@ class Tcp:
         self.client.expects = self.server.seq
         self._wait(self.client)
         self._emit(self.client, Flag.ACK)
+        self.now += self.lan.jitter(30 * MICROSECOND)
         self.contact.reach(Reached.CONNECTED)
         return self
 
@@ -81,7 +82,9 @@ class Tcp:
         """Send a SYN again and again without an answer: 1, 2, 4, 8 ... seconds (RFC 6298)."""
         packets = []
         for attempt in range(times):
-            packets.append(self._emit(self.client, Flag.SYN, repeated=attempt > 0))
+            packet = self._emit(self.client, Flag.SYN)
+            packet.repeated = attempt > 0
+            packets.append(packet)
             self.now += self.lan.jitter(SECOND << min(attempt, 6))
         return packets
 
@@ -92,7 +95,7 @@ class Tcp:
         self._wait(self.server)
         self.server.expects = self.client.seq
         self.server.seq = 0
-        self._emit(self.server, Flag.RST | Flag.ACK, bare=True)
+        self._emit(self.server, Flag.RST | Flag.ACK)
 
     def send(
         self, sender: Host, data: bytes, *, repeat: Collection[int] = (), pause: int = 0
@@ -150,7 +153,7 @@ class Tcp:
         """End the connection with RST."""
         side, _ = self._sides(sender)
         self.now += self.lan.jitter(300 * MICROSECOND)
-        self._emit(side, Flag.RST | Flag.ACK, bare=True)
+        self._emit(side, Flag.RST | Flag.ACK)
 
     def _burst(
         self, side: Side, peer: Side, pieces: list[bytes], which: tuple[range, Collection[int]]
@@ -158,8 +161,8 @@ class Tcp:
         """Send one window; a lost segment is repeated after the duplicate ACKs."""
         here, repeat = which
         lost: list[tuple[int, bytes]] = []
-        start = side.seq
         ack_at = self.now
+        echo, newest = side.echo, side.echo  # an ACK under way is not yet echoed
         for index in here:
             piece = pieces[index]
             last = index == here[-1]
@@ -172,17 +175,17 @@ class Tcp:
                 ack_at = max(ack_at, self.now) + self.lan.jitter(4 * MICROSECOND)
                 ack_at = max(ack_at, self.now + 2 * self.lan.jitter(peer.host.delay))
                 self._emit(peer, Flag.ACK, at=ack_at)
+                newest, side.echo = side.echo, echo
             self.now += self.lan.jitter(14 * MICROSECOND)
+        side.echo = newest
         self.now = ack_at + 2 * self.lan.jitter(side.host.delay)
         for seq, piece in lost:
-            self._emit(side, Flag.ACK | Flag.PSH, piece, seq=seq, repeated=True)
+            self._emit(side, Flag.ACK | Flag.PSH, piece, seq=seq).repeated = True
             self.now += self.lan.jitter(20 * MICROSECOND)
         if lost:
             peer.expects = side.seq
             self._wait(peer.host)
             self._emit(peer, Flag.ACK)
-        # The mirror sees a far sender's next window only after the ACK got there.
-        assert start <= side.seq
 
     def _sides(self, sender: Host) -> tuple[Side, Side]:
         if sender is self.client.host:
@@ -204,13 +207,12 @@ class Tcp:
         *,
         at: int | None = None,
         seq: int | None = None,
-        repeated: bool = False,
-        bare: bool = False,
     ) -> Packet:
         time = self.now if at is None else at
         peer = self.server if side is self.client else self.client
         value = side.clock + time // MILLISECOND
         options = tcp_options(syn=bool(flags & Flag.SYN), value=value, echo=side.echo)
+        bare = Flag.RST in flags  # a reset has no options and no window
         number = side.seq if seq is None else seq
         segment = Segment(
             number,
@@ -227,7 +229,6 @@ class Tcp:
         packet.protocol = wire.Protocol.TCP
         packet.payload = len(payload)
         packet.contact = self.contact
-        packet.repeated = repeated
         return packet
 
 
@@ -251,6 +252,10 @@ class Udp:
     def reply(self, payload: bytes, *, mtu: int = 1500) -> Packet:
         """Send a datagram from the other end, one round trip later."""
         self.now += 2 * self.lan.jitter(self.server.delay)
+        return self.more(payload, mtu=mtu)
+
+    def more(self, payload: bytes, *, mtu: int = 1500) -> Packet:
+        """Send another datagram from the other end, at once."""
         self.contact.reach(Reached.PAYLOAD)
         return self._emit((self.server, self.client), self.ends.reversed, payload, mtu)
 

@@ -8,11 +8,11 @@ are those of DESIGN.md section 7.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pcaps.generator.cast import CLOUDS, ORGANISATIONS
-from pcaps.generator.lan import Contact, Host, Lan, Packet, Reached
+from pcaps.generator.lan import Contact, Host, Lan, Packet, Question, Reached
 from pcaps.generator.wire import Ends, Protocol
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Way:
     def count(self, row: Captured, packet: Packet) -> None:
         """Add one captured frame."""
         self.frames += 1
-        self.wire_bytes += row.wire
+        self.wire_bytes += row.length
         if row.copy:
             self.copies += 1
             return
@@ -85,31 +85,62 @@ class Site:
 
 def truth_of(lan: Lan, rows: list[Captured], site: Site) -> Json:
     """Return the whole truth of a capture as JSON."""
+    seen = _whole(rows)
+    lan.names = [n for n in lan.names if all(id(packet) in seen for packet in n.told_by)]
+    lan.questions = [_as_seen(q, seen) for q in lan.questions if _is_told(q, seen)]
     flows = _flows(lan, rows)
     contacts = _contacts(lan, rows, site)
     return {
         "totals": {
             "frames": len(rows),
-            "wire_bytes": sum(row.wire for row in rows),
+            "wire_bytes": sum(row.length for row in rows),
             "captured_bytes": sum(len(row.data) for row in rows),
             "copies": sum(row.copy for row in rows),
             "not_ip": sum(row.frame.packet is None for row in rows),
-            "cut": sum(len(row.data) < row.wire for row in rows),
+            "cut": sum(len(row.data) < row.length for row in rows),
             "fragments": sum(
                 row.frame.packet is not None and len(row.frame.packet.packets) > 1 for row in rows
             ),
         },
         "cameras": _cameras(lan, rows, site),
-        "flows": [_flow_json(flow) for flow in flows if flow.to_other.frames + flow.to_opener.frames],
+        "flows": [
+            _flow_json(flow) for flow in flows if flow.to_other.frames + flow.to_opener.frames
+        ],
         "carriers": _carriers(rows),
         "contacts": contacts,
         "lookups": _lookups(lan),
         "names": sorted(
-            ({"client": n.client.ip, "ip": n.ip, "name": n.name, "source": n.source} for n in lan.names),
+            (
+                {"client": n.client.ip, "ip": n.ip, "name": n.name, "source": n.source}
+                for n in lan.names
+            ),
             key=lambda name: tuple(name.values()),
         ),
         "findings": _findings(lan, contacts),
     }
+
+
+def _is_told(question: Question, seen: set[int]) -> bool:
+    return any(id(packet) in seen for packet in question.told_by)
+
+
+def _as_seen(question: Question, seen: set[int]) -> Question:
+    """Return a lookup as the capture shows it: without the answer where that is not there."""
+    if len(question.told_by) < 2 or id(question.told_by[1]) in seen:
+        return question
+    return replace(question, outcome="unanswered", answers=())
+
+
+def _whole(rows: Iterable[Captured]) -> set[int]:
+    """Return the packets of which every frame is captured, and none cut."""
+    times: dict[int, set[int]] = defaultdict(set)
+    parts: dict[int, int] = {}
+    for row in rows:
+        packet = row.frame.packet
+        if packet is not None and len(row.data) == row.length:
+            times[id(packet)].add(row.frame.time)
+            parts[id(packet)] = len(packet.packets)
+    return {key for key, captured in times.items() if len(captured) == parts[key]}
 
 
 def _is_later_fragment(row: Captured, packet: Packet) -> bool:
@@ -167,7 +198,7 @@ def _carriers(rows: Iterable[Captured]) -> list[Json]:
     for row in rows:
         if row.outer is not None:
             found[row.outer][0] += 1
-            found[row.outer][1] += row.wire
+            found[row.outer][1] += row.length
     return [
         {
             "src": {"ip": ends.src, "port": ends.sport},

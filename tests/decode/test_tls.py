@@ -171,15 +171,17 @@ def test_a_broken_hello_is_an_error(head: bytes, reason: str) -> None:
     assert (caught.value.protocol, caught.value.reason) == ("tls", reason)
 
 
-@pytest.mark.parametrize("body_end", range(46))
-def test_a_hello_whose_length_says_it_ends_early_is_broken(body_end: int) -> None:
-    body = hello_with()[9:]
-    short = body[:body_end] if body_end < 43 else body[: body_end - 1] + b"\xff"
-    if body_end == 41:
-        return  # ends behind the compression methods, as SSLv3's do
-    message = b"\1" + len(short).to_bytes(3, "big") + short
+# 41 bytes end behind the compression methods, as SSLv3's hellos do, and are whole.
+@pytest.mark.parametrize("size", [*range(41), 42])
+def test_a_hello_whose_length_says_it_ends_early_is_broken(size: int) -> None:
+    body = hello_with()[9 : 9 + size]
     with pytest.raises(DecodeError):
-        read_client_hello(message)
+        read_client_hello(b"\1" + len(body).to_bytes(3, "big") + body)
+
+
+def test_extensions_that_run_past_their_hello_are_broken() -> None:
+    with pytest.raises(DecodeError):
+        read_tls_client(hello_with()[:-1] + b"\xff")
 
 
 def test_a_hello_without_extensions_is_whole() -> None:

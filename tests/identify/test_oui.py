@@ -7,6 +7,7 @@ import re
 import sys
 import zlib
 from array import array
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -223,9 +224,23 @@ def test_a_file_that_is_no_registry_is_a_config_error(
     assert "scripts/build_oui.py" in str(caught.value)
 
 
-def test_a_missing_file_is_a_config_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="No such file"):
-        load_oui(tmp_path / "absent")
+@pytest.mark.parametrize("name", ["absent", "", "nul\0"], ids=["absent", "folder", "NUL"])
+def test_a_missing_file_is_a_config_error(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        load_oui(tmp_path / name)
+
+
+def test_a_file_that_may_not_be_read_is_a_config_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    file = tmp_path / "oui.bin"
+    file.touch()
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(ConfigError, match="Permission denied"):
+        load_oui(file)
 
 
 def _columns(owners: list[int], names: int) -> dict[str, array[int]]:
@@ -285,10 +300,8 @@ def test_no_damage_to_a_table_is_anything_but_a_table_error(data: st.DataObject)
     for _ in range(data.draw(st.integers(1, 4))):
         packed[data.draw(st.integers(0, len(packed) - 1))] = data.draw(st.integers(0, 255))
     del packed[data.draw(st.integers(0, len(packed))) :]
-    try:
+    with suppress(TableError):
         Oui(read_table(bytes(packed))).organisation("00:00:01:00:00:00")
-    except TableError:
-        pass
 
 
 _ONCE: list[Oui] = []

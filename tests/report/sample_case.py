@@ -6,8 +6,6 @@ documentation range of RFC 7042 section 2.1.2.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from egressd.model import (
     Camera,
     Case,
@@ -36,15 +34,6 @@ from egressd.model import (
 
 NOON = 1_795_348_800_000_000_000  # 2026-11-22T12:00:00Z
 SECOND = 1_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class SampleDamage:
-    """What the capture stage says of a damaged input."""
-
-    file: str
-    offset: int
-    reason: str
 
 
 def camera(name: str | None = "gate-1") -> Camera:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pcaps.generator import cast, messages
+from pcaps.generator import cast, messages, tape
 from pcaps.generator.acts import Permit, Scene, Session
-from pcaps.generator.lan import MILLISECOND, SECOND, Sign
+from pcaps.generator.lan import MICROSECOND, MILLISECOND, SECOND, Reached, Sign
 from pcaps.generator.scenarios.registry import scenario
 from pcaps.generator.talk import Tcp, To, Udp, echo
-from pcaps.generator.video import Model, Viewing
+from pcaps.generator.video import PICTURE, Model, RtpSender, Viewing
 
 CLOUD = "dev.hik-connect.com"
 UPLOAD = "upload.camera-cloud.example"
@@ -199,7 +199,9 @@ def refused_icmp(scene: Scene) -> None:
     tcp = Tcp(scene.lan, cast.GATE, To(cast.far("203.0.113.98"), 8443, scene.at(0.5)))
     for packet in tcp.knock(2):
         scene.lan.icmp_error(cast.GATEWAY, packet, 3, 13)
-    udp = Udp(scene.lan, cast.YARD, To(cast.far("203.0.113.97"), 8800, scene.at(0.7)), "dahua-dhp2p")
+    udp = Udp(
+        scene.lan, cast.YARD, To(cast.far("203.0.113.97"), 8800, scene.at(0.7)), "dahua-dhp2p"
+    )
     scene.lan.icmp_error(cast.GATEWAY, udp.say(messages.dhp2p_probe("4K0123PAZ9")), 3, 3)
 
 
@@ -263,20 +265,35 @@ def mqtt_http(scene: Scene) -> None:
     scene.http(cast.YARD, server, "update.camera-cloud.example", now, "IPC-Upgrade/1.0")
 
 
-@scenario("media-out", "a camera's video is pushed to a host off site over RTSP (media)")
+@scenario("media-out", "a viewer off site plays a camera: RTSP comes in, RTP over UDP goes out")
 def media_out(scene: Scene) -> None:
-    """Play a stream to a viewer whom the camera's own recorder never asked."""
+    """Play a forwarded port whose answers leave in flows of their own."""
     scene.streams(cast.GATE, cast.RECORDER, scene.at(0.05), 6)
     viewer = cast.far("192.0.2.33")
     model = Model("Rtsp Server/3.0", "Login to 4K0123PAZ9", "/live")
     Viewing(scene.lan, viewer, To(cast.YARD, 8554, scene.at(0.5)), model).over_udp(40)
 
 
+@scenario("media-push", "H.264 as RTP to an address off site, which never answers: media")
+def media_push(scene: Scene) -> None:
+    """Play a camera that was told to send its picture somewhere."""
+    scene.streams(cast.GATE, cast.RECORDER, scene.at(0.05), 6)
+    talk = Udp(scene.lan, cast.YARD, To(cast.far("192.0.2.34"), 5004, scene.at(0.5)), "rtp")
+    sender = RtpSender(scene.rng.getrandbits(32), 100, 9000)
+    for picture in tape.film():
+        talk.now += PICTURE
+        for part in sender.packets_of(picture):
+            talk.say(part, pause=scene.lan.jitter(20 * MICROSECOND))
+    talk.contact.reach(Reached.MEDIA)
+
+
 @scenario("scan", "a camera sends SYNs to 700 addresses on port 23")
 def scan(scene: Scene) -> None:
     """Play a camera in a botnet."""
     scene.daily_life()
-    addresses = [f"{net}.{n}" for net in ("192.0.2", "198.51.100", "203.0.113") for n in range(1, 255)]
+    addresses = [
+        f"{net}.{n}" for net in ("192.0.2", "198.51.100", "203.0.113") for n in range(1, 255)
+    ]
     for index, ip in enumerate(scene.rng.sample(addresses, 700)):
         Tcp(scene.lan, cast.GATE, To(cast.far(ip), 23, scene.at(0.5 + index * 0.004))).knock(1)
 

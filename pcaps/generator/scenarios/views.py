@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pcaps.generator import cast, messages, mirror, tape
 from pcaps.generator.acts import Session
 from pcaps.generator.carriers import CARRIERS, Carrier, carry
-from pcaps.generator.lan import SECOND, Named
+from pcaps.generator.lan import SECOND
 from pcaps.generator.mirror import Way
 from pcaps.generator.scenarios.contacts import UPLOAD, hik_registration, p2p
 from pcaps.generator.scenarios.registry import Scenario, add, scenario
@@ -92,7 +92,7 @@ def retransmissions(scene: Scene) -> None:
     """Play a bad uplink."""
     server = cast.far(cast.UNLISTED_IP)
     scene.streams(cast.GATE, cast.RECORDER, scene.at(0.05), 6)
-    tcp = Tcp(scene.lan, cast.GATE, To(server, 8080, scene.at(0.4))).connect()
+    tcp = Tcp(scene.lan, cast.GATE, To(server, 8090, scene.at(0.4))).connect()
     tcp.send(cast.GATE, scene.rng.randbytes(60_000), repeat={3, 4, 17, 30, 40})
     tcp.send(server, scene.rng.randbytes(9000), repeat={2})
     tcp.close()
@@ -107,9 +107,9 @@ def fragments(scene: Scene) -> None:
     name = ".".join(("fragmented" * 4, "question" * 5, "dev.hik-connect.com"))
     question = messages.dns_question(0x4242, name)
     talk = Udp(scene.lan, cast.GATE, To(google, 53, scene.at(0.6)), "dns")
-    talk.say(question, mtu=76)
-    talk.reply(messages.dns_answer(question, (cast.CLOUD_IP,)))
-    scene.note_answer((cast.GATE, google), name, (cast.CLOUD_IP,), talk.now)
+    asked = talk.say(question, mtu=76)
+    answered = talk.reply(messages.dns_answer(question, (cast.CLOUD_IP,)))
+    scene.note_lookup((cast.GATE, google), name, (cast.CLOUD_IP,), (asked, answered))
     big = Udp(scene.lan, cast.YARD, To(cast.far(cast.UNLISTED_IP), 6000, scene.at(0.9)))
     big.say(scene.rng.randbytes(6000))
     big.reply(scene.rng.randbytes(3000))
@@ -123,16 +123,18 @@ def split_hello(scene: Scene) -> None:
     tcp = Tcp(scene.lan, cast.GATE, To(server, 443, scene.at(0.7)), "tls").connect()
     hello, *rest = tape.flights_of("tls13", UPLOAD)
     cuts = [hello.data[:90], hello.data[90:301], hello.data[301:]]
+    mark = len(scene.lan.sent)
     tcp.pieces(cast.GATE, cuts, (0, 2, 1))
+    scene.note_name(tcp, UPLOAD, "sni", scene.lan.sent[mark:])
     for flight in rest:
         tcp.send(cast.GATE if flight.by_client else server, flight.data)
     tcp.send(cast.GATE, scene.records(700))
     tcp.close()
-    scene.lan.names.append(Named(cast.GATE, server.ip, UPLOAD, "sni"))
     late = Tcp(scene.lan, cast.YARD, To(server, 443, scene.at(0.9)), "tls").connect()
+    mark = len(scene.lan.sent)
     late.pieces(cast.YARD, cuts, (2, 1, 0))
+    scene.note_name(late, UPLOAD, "sni", scene.lan.sent[mark:])
     for flight in rest:
         late.send(cast.YARD if flight.by_client else server, flight.data)
     late.now += SECOND
     late.close()
-    scene.lan.names.append(Named(cast.YARD, server.ip, UPLOAD, "sni"))

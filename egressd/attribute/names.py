@@ -1,0 +1,77 @@
+"""Passive DNS, a client at a time: what this host asked for before it spoke to that address.
+
+A name counts for the client that got the answer, from the moment of the answer
+until its time to live has run out and an hour more: a camera keeps addresses
+longer than it should. No name is ever shared between clients, and all names
+that led to an address are kept, because which one was meant cannot be told.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from egressd.model import NANOSECONDS_PER_SECOND, Name, NameSource, Nanoseconds
+
+if TYPE_CHECKING:
+    from egressd.decode.dns import DnsMessage
+
+GRACE = 3600 * NANOSECONDS_PER_SECOND
+MAXIMUM_PAIRS = 200_000  # (client, address) pairs remembered; the longest unused makes room
+MAXIMUM_NAMES = 16  # of one address for one client
+ADDRESS_TYPES = frozenset({"A", "AAAA"})
+
+
+@dataclass(slots=True)
+class _Answer:
+    name: str
+    seen: Nanoseconds
+    until: Nanoseconds
+
+
+class NameTable:
+    """Names by client and address. A client is whatever hashable the caller identifies it by."""
+
+    def __init__(self, maximum_pairs: int = MAXIMUM_PAIRS) -> None:
+        self._answers: OrderedDict[tuple[str, str], list[_Answer]] = OrderedDict()
+        self._maximum = maximum_pairs
+        self.evicted = 0
+
+    def learn(self, client: str, message: DnsMessage, at: Nanoseconds) -> None:
+        """Take the addresses of a DNS answer that a client received."""
+        if not message.questions:
+            return
+        name = message.questions[0].name
+        for record in message.answers:
+            until = at + record.ttl * NANOSECONDS_PER_SECOND + GRACE
+            if record.type in ADDRESS_TYPES:
+                self._keep(client, record.data, _Answer(name, at, until))
+            for hint in record.hints:
+                self._keep(client, hint, _Answer(name, at, until))
+
+    def names_of(self, client: str, address: str, at: Nanoseconds) -> list[Name]:
+        """Return the names that led this client to an address, the newest first."""
+        answers = self._answers.get((client, address))
+        if not answers:
+            return []
+        return [
+            Name(answer.name, NameSource.DNS, answer.seen)
+            for answer in reversed(answers)
+            if answer.seen <= at <= answer.until
+        ]
+
+    def rename(self, old: str, new: str) -> None:
+        """A client turned out to be another (its MAC is a router's): move what it learnt."""
+        for key in [key for key in self._answers if key[0] == old]:
+            self._answers[new, key[1]] = self._answers.pop(key)
+
+    def _keep(self, client: str, address: str, answer: _Answer) -> None:
+        key = (client, address)
+        answers = self._answers.setdefault(key, [])
+        answers[:] = [known for known in answers if known.name != answer.name][1 - MAXIMUM_NAMES :]
+        answers.append(answer)
+        self._answers.move_to_end(key)
+        if len(self._answers) > self._maximum:
+            self._answers.popitem(last=False)
+            self.evicted += 1

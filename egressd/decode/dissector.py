@@ -1,0 +1,275 @@
+"""Which decoder reads which payload: looks in, facts out.
+
+One `Conversation` a flow remembers what its streams hold so far and what the
+flow turned out to be. Decoders are chosen by bytes; ports only say where a
+name-bearing protocol is expected, so that its broken messages are errors and
+not another protocol.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from egressd.decode.dhcp import read_dhcp, read_dhcp6
+from egressd.decode.dns import DnsStream, read_dns, read_dns_stream
+from egressd.decode.http import read_http_request, read_http_response
+from egressd.decode.mqtt import read_mqtt_connect
+from egressd.decode.ntp import read_ntp
+from egressd.decode.quic import QuicReader, is_quic_initial, read_gquic_chlo
+from egressd.decode.rtsp import read_rtsp_request, read_rtsp_response
+from egressd.decode.stream import StreamHead
+from egressd.decode.stun import read_stun, read_stun_stream
+from egressd.decode.tls import ClientHello, read_dtls_client, read_tls_client, read_tls_server
+from egressd.model import NEED_MORE, DecodeError, NeedMore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TCP = 6
+UDP = 17
+DNS_PORT = 53
+NTP_PORT = 123
+SSDP_PORT = 1900
+
+TLS_HANDSHAKE = 0x16
+MQTT_CONNECT = 0x10
+
+
+@dataclass(slots=True)
+class QuicHello:
+    """The ClientHello of a QUIC connection."""
+
+    hello: ClientHello
+    version: str  # "v1", "v2", "draft-29"
+
+
+@dataclass(slots=True)
+class Fact:
+    """A decoded message and the protocol it is of, in Wireshark's name."""
+
+    protocol: str
+    message: object
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One direction of a TCP flow: the message that is being put together."""
+
+    head: StreamHead | None = None
+    base: int = 0  # where in the stream `head` begins
+    begun: bool = False
+
+
+@dataclass(slots=True)
+class Conversation:
+    """What a flow turned out to be; `streams` are those of side a and side b."""
+
+    protocols: list[str] = field(default_factory=list)
+    streams: tuple[_Stream, _Stream] = field(default_factory=lambda: (_Stream(), _Stream()))
+    quic: QuicReader | None = None
+    playing: bool = False  # RTSP: PLAY was asked, not yet answered
+
+    def note(self, protocol: str) -> None:
+        """Remember a protocol of this flow, outermost first."""
+        if protocol not in self.protocols:
+            self.protocols.append(protocol)
+
+
+def read_datagram(conversation: Conversation, payload: bytes, ports: tuple[int, int]) -> list[Fact]:
+    """Return the facts in a UDP payload sent from ports[0] to ports[1].
+
+    Raises DecodeError for a broken message of a known protocol.
+    """
+    fact = _by_port(payload, ports) or _by_bytes(conversation, payload)
+    if fact is None:
+        return []
+    conversation.note(fact.protocol)
+    return [fact]
+
+
+def read_segment(
+    conversation: Conversation, side: int, offset: int, payload: bytes, *, cut: bool, dns: bool
+) -> list[Fact]:
+    """Return the facts that a TCP segment completes; `offset` is its place in the stream.
+
+    `cut` says that the capture does not hold the segment's end, `dns` that a DNS port is
+    in use. Raises DecodeError for a broken message of a known protocol.
+    """
+    stream = conversation.streams[side]
+    if stream.head is None:
+        if stream.begun and not dns and not begins_message(payload):
+            return []
+        stream.base = offset if stream.begun or offset > STREAM_START else 0
+        stream.head = StreamHead()
+        stream.begun = True
+    stream.head.add(offset - stream.base, payload)
+    head = stream.head.head
+    if not head:
+        return []
+    if dns:
+        return _read_dns_messages(conversation, stream, head)
+    try:
+        fact = _by_first_bytes(head, final=cut or stream.head.full)
+    except DecodeError:
+        stream.head = None
+        raise
+    if fact is NEED_MORE:
+        return []
+    stream.head = None
+    if fact is None:
+        return []
+    conversation.note(fact.protocol)
+    return [fact]
+
+
+# A first segment further into the stream than this is the middle of something.
+STREAM_START = 16_384
+
+BEGINNINGS = (
+    b"GET ", b"POST", b"HTTP", b"HEAD", b"PUT ", b"OPTI", b"DELE", b"CONN", b"PATC", b"TRAC",
+    b"PROP", b"NOTI", b"SUBS", b"RTSP", b"DESC", b"SETU", b"PLAY", b"ANNO", b"RECO",
+)  # fmt: skip
+
+
+def begins_message(payload: bytes) -> bool:
+    """Say whether a segment begins as a message does; the data plane's test, in Python.
+
+    Both must agree: what is looked at later in a flow depends on it.
+    """
+    if len(payload) < 6:
+        return False
+    if payload[0] == TLS_HANDSHAKE:
+        return payload[1] == 3 and payload[5] in {1, 2}
+    return payload.startswith(BEGINNINGS)
+
+
+def _read_dns_messages(conversation: Conversation, stream: _Stream, head: bytes) -> list[Fact]:
+    try:
+        read = read_dns_stream(head, expected=True, ended=stream.head.full if stream.head else False)
+    except DecodeError:
+        stream.head = None
+        raise
+    if read is NEED_MORE:
+        return []
+    if not isinstance(read, DnsStream):
+        stream.head = None
+        return []
+    stream.base += read.used
+    stream.head = StreamHead()
+    stream.head.add(0, head[read.used :])
+    conversation.note("dns")
+    return [Fact("dns", message) for message in read.messages]
+
+
+def _by_port(payload: bytes, ports: tuple[int, int]) -> Fact | None:
+    """Protocols that own their port."""
+    for port in ports:
+        reader = BY_PORT.get(port)
+        if reader is not None:
+            fact = reader(payload)
+            if fact is not None:
+                return fact
+    return None
+
+
+def _dns(payload: bytes) -> Fact | None:
+    message = read_dns(payload, expected=True)
+    return Fact("dns", message) if message else None
+
+
+def _mdns(payload: bytes) -> Fact | None:
+    message = read_dns(payload, "mdns", expected=True)
+    return Fact("mdns", message) if message else None
+
+
+def _llmnr(payload: bytes) -> Fact | None:
+    message = read_dns(payload, "llmnr", expected=True)
+    return Fact("llmnr", message) if message else None
+
+
+def _dhcp(payload: bytes) -> Fact | None:
+    message = read_dhcp(payload)
+    return Fact("dhcp", message) if message else None
+
+
+def _dhcp6(payload: bytes) -> Fact | None:
+    message = read_dhcp6(payload)
+    return Fact("dhcpv6", message) if message else None
+
+
+def _ntp(payload: bytes) -> Fact | None:
+    message = read_ntp(payload, expected=True)
+    return Fact("ntp", message) if message else None
+
+
+def _ssdp(payload: bytes) -> Fact | None:
+    message = read_http_request(payload, final=True) or read_http_response(payload, final=True)
+    return Fact("ssdp", message) if message else None
+
+
+BY_PORT: dict[int, Callable[[bytes], Fact | None]] = {
+    DNS_PORT: _dns,
+    5353: _mdns,
+    5355: _llmnr,
+    67: _dhcp,
+    68: _dhcp,
+    546: _dhcp6,
+    547: _dhcp6,
+    NTP_PORT: _ntp,
+    SSDP_PORT: _ssdp,
+}
+
+
+def _by_bytes(conversation: Conversation, payload: bytes) -> Fact | None:
+    """Protocols that say what they are."""
+    reader = conversation.quic
+    if reader is not None or is_quic_initial(payload):
+        if reader is None or reader.done:
+            reader = conversation.quic = QuicReader()
+        conversation.note("quic")
+        hello = reader.add(payload)
+        return Fact("quic", QuicHello(hello, reader.version or "")) if hello else None
+    stun = read_stun(payload)
+    if stun is not None:
+        return Fact("stun", stun)
+    if payload[0] == TLS_HANDSHAKE:
+        dtls = read_dtls_client(payload)
+        if dtls is not None:
+            return Fact("dtls", dtls)
+    gquic = read_gquic_chlo(payload)
+    if gquic is not None:
+        return Fact("gquic", gquic)
+    return None
+
+
+def _by_first_bytes(head: bytes, *, final: bool) -> Fact | NeedMore | None:
+    """The protocol of a stream by its first bytes; the first reader that knows it decides."""
+    for protocol, reader in READERS.get(head[0], TEXT_READERS):
+        message = reader(head, final)
+        if message is NEED_MORE:
+            if not final:
+                return NEED_MORE
+        elif message is not None:
+            return Fact(protocol, message)
+    return None
+
+
+Reader = tuple[str, "Callable[[bytes, bool], object]"]
+
+TEXT_READERS: tuple[Reader, ...] = (
+    ("rtsp", lambda head, final: read_rtsp_request(head, final=final)),
+    ("rtsp", lambda head, final: read_rtsp_response(head, final=final)),
+    ("http", lambda head, final: read_http_request(head, final=final)),
+    ("http", lambda head, final: read_http_response(head, final=final)),
+)
+STUN_READERS: tuple[Reader, ...] = (("stun", lambda head, _: read_stun_stream(head)),)
+READERS: dict[int, tuple[Reader, ...]] = {
+    TLS_HANDSHAKE: (
+        ("tls", lambda head, final: read_tls_client(head, final=final)),
+        ("tls", lambda head, final: read_tls_server(head, final=final)),
+    ),
+    MQTT_CONNECT: (("mqtt", lambda head, _: read_mqtt_connect(head)),),
+    0x00: STUN_READERS,
+    0x01: STUN_READERS,
+}

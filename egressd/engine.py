@@ -1,0 +1,490 @@
+"""The engine: the one place that knows the order of the stages.
+
+Frames go in as batches, events come out. No I/O and no clock: time is the
+frames' time, so that a replay of what the ring saw gives the same events.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from egressd.addresses import mac_of, text_of
+from egressd.attribute.names import NameTable
+from egressd.dataplane.looks import REASONS_ENDED, LookKind
+from egressd.decode.dhcp import DhcpMessage
+from egressd.decode.dissector import Conversation, Fact, QuicHello, read_datagram, read_segment
+from egressd.decode.dns import DnsMessage
+from egressd.decode.http import HttpRequest
+from egressd.decode.ntp import NtpMessage
+from egressd.decode.rtsp import RtspRequest, RtspResponse
+from egressd.decode.tls import ClientHello, ServerFlight
+from egressd.flows import FlowReader
+from egressd.identify.judged import JudgedCameras, JudgedHosts
+from egressd.judge.judge import Judge, Opening
+from egressd.judge.policy import Policy
+from egressd.judge.stages import Tally
+from egressd.model import (
+    Camera,
+    CameraEvent,
+    Case,
+    Coverage,
+    CoverageEvent,
+    DecodeError,
+    Direction,
+    Event,
+    FactEvent,
+    FlowEvent,
+    FrameRef,
+    Host,
+    Name,
+    NameSource,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from egressd.attribute.geo import Geo
+    from egressd.attribute.services import Services
+    from egressd.capture.batch import Batch, Source
+    from egressd.config import Site
+    from egressd.dataplane.looks import Look
+    from egressd.dataplane.plane import Plane
+    from egressd.identify.inventory import Inventory
+
+TCP, UDP = 6, 17
+OPENER_B, OPENER_KNOWN = 1, 2  # Look.detail of NEW
+SPOKE_ITSELF = 1  # Look.detail of HOST: by ARP
+DNS_PORT, NTP_PORT = 53, 123
+EPHEMERAL = 32_768  # ports from here on are the clients' (Linux, ip_local_port_range)
+START = 60 * 1_000_000_000  # flows this soon after the first frame may have begun before it
+MAXIMUM_CONVERSATIONS = 200_000
+
+
+class Engine:
+    """Frames to events: flows and looks, facts, cameras, names, findings."""
+
+    def __init__(  # noqa: PLR0913 - the parts it is made of
+        self,
+        site: Site,
+        *,
+        services: Services,
+        geo: Geo,
+        inventory: Inventory,
+        judge_all: bool = False,
+        log_all: bool = False,
+        plane: Plane,
+    ) -> None:
+        self.site = site
+        self._geo = geo
+        self._plane = plane
+        self._log_all = log_all
+        self._inventory = inventory
+        self._hosts: dict[int, Host] = {}
+        self._judged = JudgedHosts(inventory, self._hosts) if judge_all else JudgedCameras(inventory)
+        self._policy = Policy(site)
+        self._judge = Judge(site, self._judged, services, geo, self._policy)
+        self._names = NameTable()
+        self._flows = FlowReader(plane)
+        self._conversations: dict[int, Conversation] = {}
+        self._errors: Counter[str] = Counter()
+        self._sources: list[Source] = []
+        self._routers: set[str] = set()
+        self._spoke_itself: set[tuple[str, str]] = set()  # (MAC, address) told by ARP
+        self._newest: dict[str, int] = {}  # MAC -> the IPv4 host that appeared last behind it
+        self._first_frame: int | None = None
+        self._last_frame = 0
+        self._events: list[Event] = []
+        self._handlers: dict[int, Callable[[Look], None]] = {
+            LookKind.HOST: self._host,
+            LookKind.NEW: self._new,
+            LookKind.PAYLOAD: self._payload,
+            LookKind.ENDED: self._ended,
+            LookKind.ANSWERED: self._state,
+            LookKind.CONNECTED: self._state,
+            LookKind.DELIVERED: self._state,
+            LookKind.TURNED: self._state,
+            LookKind.PROGRESS: self._state,
+            LookKind.RESET: self._state,
+            LookKind.REFUSED: self._state,
+        }
+
+    def feed(self, batch: Batch, sources: list[Source]) -> list[Event]:
+        """Take a batch; return what it led to, in the frames' order."""
+        for index in range(len(self._sources), len(sources)):
+            self._plane.add_source(index, sources[index].linktype)
+        self._sources = sources
+        if self._first_frame is None and batch.count:
+            self._first_frame = batch.time[0]
+        position = 0
+        while position < batch.count:
+            position = self._plane.feed(batch, position)
+            self._drain(batch.buffer)
+        return self._taken()
+
+    def finish(self) -> list[Event]:
+        """End all flows; return the last events."""
+        rows = self._plane.live_rows()
+        position = 0
+        while position < len(rows):
+            position = self._plane.end_rows(rows, position)
+            self._drain(None)
+        for index in self._hosts:
+            flows, frames_out, bytes_out, frames_in, bytes_in = self._plane.shed_of(index)
+            if flows:
+                tally = Tally(bytes_out, bytes_in, frames_out, frames_in)
+                self._events += self._judge.scanned(index, flows, tally, self._last_frame)
+        self._events += self._judge.finish(self._last_frame)
+        self._events.append(CoverageEvent(self._last_frame, self.coverage()))
+        return self._taken()
+
+    def case(self) -> Case:
+        """Return all that was found so far."""
+        warnings = self._geo.warnings(self._last_frame) if self._first_frame is not None else []
+        if self._judge.one_way_mirror:
+            warnings.append(
+                "The mirror shows one direction only: acknowledgements prove traffic that was "
+                "never seen. Stages of UDP contacts cannot be told."
+            )
+        warnings += self.site.warnings
+        return Case(
+            site=self.site.name,
+            cameras=self._judged.cameras,
+            contacts=self._judge.contacts(),
+            findings=self._judge.findings(),
+            permits=self._policy.uses,
+            coverage=self.coverage(),
+            databases=self._geo.databases,
+            warnings=warnings,
+            missing=[
+                device.name or device.mac or device.ip or str(device.network)
+                for device in self._inventory.missing
+            ],
+            other_hosts=self._inventory.other_hosts,
+        )
+
+    def coverage(self) -> Coverage:
+        """Return the coverage counters as they stand."""
+        return Coverage(**self._plane.counters(), decode_errors=dict(sorted(self._errors.items())))
+
+    # ---- looks -----------------------------------------------------------------------------
+
+    def _drain(self, buffer: object) -> None:
+        handlers = self._handlers
+        for look in self._plane.drain(buffer):
+            self._last_frame = max(self._last_frame, look.time)
+            handlers[look.kind](look)
+
+    def _taken(self) -> list[Event]:
+        events, self._events = self._events, []
+        return events
+
+    def _frame(self, look: Look) -> FrameRef:
+        return FrameRef(self._sources[look.source].file, look.number)
+
+    def _host(self, look: Look) -> None:
+        """A new address behind a MAC, or one that spoke for itself by ARP."""
+        host = self._hosts.get(look.row)
+        if host is None:
+            version, high, low, mac = self._plane.host_of(look.row)
+            host = Host(look.row, text_of(version, high, low), mac_of(mac))
+            self._hosts[look.row] = host
+            if version == 4 and host.mac is not None and low >> 16 != 0xA9FE:
+                self._newest[host.mac] = host.index
+        if host.mac is not None:
+            if look.detail == SPOKE_ITSELF:
+                self._spoke_itself.add((host.mac, host.ip))
+            host.behind_router = self._is_behind_router(host)
+        self._published(self._inventory.see_host(host, look.time), host, look.time)
+
+    def _is_behind_router(self, host: Host) -> bool:
+        return host.mac in self._routers and (host.mac, host.ip) not in self._spoke_itself
+
+    def _router(self, mac: str, at: int) -> None:
+        """A MAC is a router's: hosts behind it are known by their addresses."""
+        self._routers.add(mac)
+        for host in list(self._hosts.values()):
+            if host.mac == mac and not host.behind_router and self._is_behind_router(host):
+                host.behind_router = True
+                self._published(self._inventory.see_host(host, at), host, at)
+
+    def _is_shared(self, host: Host) -> bool:
+        """Has a later address taken over this MAC, and yet this one still speaks?"""
+        return (
+            host.mac is not None
+            and host.mac not in self._routers
+            and "." in host.ip
+            and self._newest.get(host.mac, host.index) != host.index
+            and (host.mac, host.ip) not in self._spoke_itself
+        )
+
+    def _published(self, camera: Camera | None, host: Host, at: int) -> None:
+        if camera is not None:
+            self._events.append(CameraEvent(at, camera))
+            if self._judged.camera_of(host.index) is camera:
+                self._events += self._judge.recognised(host.index, at)
+            else:
+                self._events += self._judge.reconsider(camera, at)
+
+    def _new(self, look: Look) -> None:
+        """The first frame of a flow that leaves the site."""
+        home = 0 if look.host_a else 1
+        host = self._hosts[look.host_a or look.host_b]
+        remote_mac = mac_of(self._plane.side_of(look.row, 1 - home)[0])
+        if remote_mac is not None and remote_mac not in self._routers:
+            self._router(remote_mac, look.time)
+        if self._is_shared(host) and host.mac is not None:
+            self._router(host.mac, look.time)
+        remote_ip = self._flows.address_of(look.row, 1 - home)
+        local_port = look.port_b if home else look.port_a
+        remote_port = look.port_a if home else look.port_b
+        inbound = self._is_inbound(look, home, local_port, remote_port)
+        self._events += self._judge.begin(
+            Opening(
+                look.row, host.index, remote_ip, remote_port, local_port, look.protocol,
+                Direction.INBOUND if inbound else Direction.OUTBOUND,
+                self._names_of(host, remote_ip, look.time), look.time, self._frame(look),
+            )  # fmt: skip
+        )
+
+    def _is_inbound(self, look: Look, home: int, local_port: int, remote_port: int) -> bool:
+        opener = 1 if look.detail & OPENER_B else 0
+        if opener == home:
+            return False
+        if look.protocol == TCP and look.detail & OPENER_KNOWN:
+            return True
+        # The far end spoke first, but the beginning may have gone unseen: a server answers a
+        # client's port.
+        at_start = self._first_frame is not None and look.time - self._first_frame < START
+        guess = look.protocol == TCP or at_start
+        return not (guess and remote_port < EPHEMERAL <= local_port)
+
+    def _names_of(self, host: Host, ip: str, at: int) -> list[Name]:
+        names = self._names.names_of(host.ip, ip, at)
+        if names or host.mac is None or host.behind_router:
+            return names
+        return self._names.names_of(host.mac, ip, at)
+
+    def _state(self, look: Look) -> None:
+        """What the transport did."""
+        row = look.row
+        judge = self._judge
+        if not judge.has(row):
+            return
+        frame = self._frame(look)
+        home = 0 if look.host_a else 1
+        judge.measure(row, _tally_of(look, home), look.time, frame)
+        kind = look.kind
+        if kind == LookKind.ANSWERED:
+            judge.answered(row, by_host=look.side == home, at=look.time, frame=frame)
+        elif kind == LookKind.TURNED:
+            judge.turned(row, at=look.time, frame=frame)
+        elif kind == LookKind.CONNECTED:
+            judge.connected(row, at=look.time, frame=frame)
+        elif kind == LookKind.DELIVERED:
+            if (look.side == home and look.detail & 1) or (look.side != home and look.detail & 2):
+                judge.delivered(row, at=look.time, frame=frame)
+        elif kind in {LookKind.RESET, LookKind.REFUSED}:
+            judge.refused(row, reset=kind == LookKind.RESET, frame=frame)
+        self._events += judge.tell(row, look.time)
+
+    def _payload(self, look: Look) -> None:
+        """Bytes worth decoding."""
+        conversation = self._conversations.get(look.row)
+        if conversation is None:
+            if len(self._conversations) >= MAXIMUM_CONVERSATIONS:
+                self._errors["engine conversations full"] += 1
+                return
+            conversation = self._conversations[look.row] = Conversation()
+        ports = (look.port_b, look.port_a) if look.side else (look.port_a, look.port_b)
+        try:
+            if look.protocol == UDP:
+                facts = read_datagram(conversation, look.payload, ports)
+            elif look.protocol == TCP:
+                facts = read_segment(
+                    conversation, look.side, look.stream, look.payload,
+                    cut=look.cut, dns=DNS_PORT in ports,
+                )  # fmt: skip
+            else:
+                return
+        except DecodeError as error:
+            self._errors[f"{error.protocol} {error.reason}"] += 1
+            facts = []
+        for fact in facts:
+            self._fact(look, fact, ports)
+        if self._judge.has(look.row) and conversation.protocols:
+            for protocol in conversation.protocols:
+                self._judge.learn(look.row, protocol, None)
+            self._events += self._judge.tell(look.row, look.time)
+
+    # ---- facts -----------------------------------------------------------------------------
+
+    def _fact(self, look: Look, fact: Fact, ports: tuple[int, int]) -> None:
+        sender, receiver = look.host_a, look.host_b
+        if look.side:
+            sender, receiver = receiver, sender
+        frame = self._frame(look)
+        message = fact.message
+        for index, sent, port in ((sender, True, ports[0]), (receiver, False, ports[1])):
+            host = self._hosts.get(index)
+            if host is None:
+                continue
+            if sent and self._is_shared(host) and host.mac is not None:
+                self._router(host.mac, look.time)
+            self._published(
+                self._inventory.see_fact(host, message, sent, port, frame), host, look.time
+            )
+        if isinstance(message, DhcpMessage):
+            self._dhcp(message, look, frame)
+        elif isinstance(message, DnsMessage):
+            if fact.protocol == "dns":
+                self._dns(message, look, sender, receiver, frame)
+        elif isinstance(message, RtspRequest | RtspResponse):
+            self._rtsp(message, look, sender, receiver, frame)
+        elif isinstance(message, NtpMessage):
+            if message.is_request:
+                self._site_service(look, sender, self.site.ntp, frame)
+        else:
+            self._far_name(message, look)
+        if self._log_all or self._is_logged(look):
+            self._log(look, message, frame)
+
+    def _far_name(self, message: object, look: Look) -> None:
+        """A name of the far end that the flow itself tells."""
+        hello = message.hello if isinstance(message, QuicHello) else message
+        name = None
+        source = NameSource.SNI
+        if isinstance(hello, ClientHello):
+            name = hello.sni
+            source = NameSource.QUIC if hello is not message else NameSource.SNI
+        elif isinstance(message, HttpRequest):
+            name = _host_name(message.host)
+            source = NameSource.HTTP
+        elif isinstance(message, ServerFlight) and message.certificate is not None:
+            sans = [san for san in message.certificate.sans if not _is_address(san)]
+            name = sans[0] if sans else None
+            source = NameSource.CERT
+        if name and self._judge.has(look.row):
+            self._judge.learn(look.row, "", Name(name, source, look.time))
+
+    def _dns(
+        self, message: DnsMessage, look: Look, sender: int, receiver: int, frame: FrameRef
+    ) -> None:
+        client = self._hosts.get(receiver if message.is_response else sender)
+        if client is None:
+            return
+        if message.is_response:
+            self._names.learn(client.ip, message, look.time)
+            if client.mac is not None and not client.behind_router:
+                self._names.learn(client.mac, message, look.time)
+        else:
+            self._site_service(look, sender, self.site.resolvers, frame)
+        for question in message.questions:
+            self._events += self._judge.looked_up(client.index, question.name, look.time, frame)
+
+    def _site_service(
+        self, look: Look, sender: int, allowed: tuple[str, ...], frame: FrameRef
+    ) -> None:
+        """A resolver or time server on site that is not among those the site names."""
+        if not allowed or self._judge.has(look.row) or not (look.host_a and look.host_b):
+            return
+        server_ip = self._flows.address_of(look.row, 1 - look.side)
+        if server_ip in allowed or sender not in self._hosts:
+            return
+        local, remote = look.port_a, look.port_b
+        if look.side:
+            local, remote = remote, local
+        self._events += self._judge.begin(
+            Opening(
+                look.row, sender, server_ip, remote, local, look.protocol, Direction.OUTBOUND,
+                [], look.time, frame, on_site=True,
+            )  # fmt: skip
+        )
+
+    def _rtsp(
+        self,
+        message: RtspRequest | RtspResponse,
+        look: Look,
+        sender: int,
+        receiver: int,
+        frame: FrameRef,
+    ) -> None:
+        """An RTSP server that was told to play, and says it does, streams."""
+        conversation = self._conversations[look.row]
+        if isinstance(message, RtspRequest):
+            conversation.playing = message.method == "PLAY"
+        elif conversation.playing and message.status == 200:
+            conversation.playing = False
+            server, client = self._hosts.get(sender), self._hosts.get(receiver)
+            if server is not None and client is not None:
+                camera = self._inventory.see_media(server, client, frame)
+                self._published(camera, server, look.time)
+
+    def _dhcp(self, message: DhcpMessage, look: Look, frame: FrameRef) -> None:
+        camera = self._inventory.see_dhcp(message, frame)
+        if camera is not None:
+            self._events.append(CameraEvent(look.time, camera))
+            self._events += self._judge.reconsider(camera, look.time)
+
+    # ---- events ----------------------------------------------------------------------------
+
+    def _is_logged(self, look: Look) -> bool:
+        """Does the message belong to a flow that is judged?"""
+        if not self._judge.has(look.row):
+            return False
+        return self._judged.camera_of(look.host_a or look.host_b) is not None
+
+    def _log(self, look: Look, message: object, frame: FrameRef) -> None:
+        row = self._flows.ends_of(look.row)
+        source, target = (row.b, row.a) if look.side else (row.a, row.b)
+        self._events.append(
+            FactEvent(
+                look.time, frame, look.flow, look.protocol, source.ip, source.port, target.ip,
+                target.port, look.source, row.vlans, message,
+                self._judged.camera_of(look.host_a or look.host_b),
+            )  # fmt: skip
+        )
+
+    def _ended(self, look: Look) -> None:
+        conversation = self._conversations.pop(look.row, None)
+        judgement = None
+        home = 0 if look.host_a else 1
+        in_book = self._judge.has(look.row)
+        if not in_book and not self._log_all:
+            return
+        flow = self._flows.flow_of(look.row, self._sources)
+        if in_book:
+            if look.host_a and look.host_b:  # both on site: the client is judged
+                home = 0 if flow.a_is_client else 1
+            judgement = self._judge.end(
+                look.row,
+                _tally_of(look, home),
+                flow.flow.last,
+                one_way=flow.one_way,
+                proven=flow.proven,
+            )
+            self._events += self._judge.tell_ended(look.time)
+        if judgement is None and not self._log_all:
+            return
+        protocol = conversation.protocols[0] if conversation and conversation.protocols else None
+        self._events.append(
+            FlowEvent(look.time, flow.flow, protocol, REASONS_ENDED[look.detail], judgement)
+        )
+
+
+def _tally_of(look: Look, home: int) -> Tally:
+    if home:
+        return Tally(look.own_bytes_b, look.own_bytes_a, look.own_frames_b, look.own_frames_a)
+    return Tally(look.own_bytes_a, look.own_bytes_b, look.own_frames_a, look.own_frames_b)
+
+
+def _host_name(host: str | None) -> str | None:
+    """Return the name in a Host header, or None where it holds an address."""
+    if not host or host.startswith("["):
+        return None
+    name = host.rsplit(":", 1)[0] if host.count(":") == 1 else host
+    return None if _is_address(name) else name
+
+
+def _is_address(text: str) -> bool:
+    return ":" in text or text.replace(".", "").isdigit()

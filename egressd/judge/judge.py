@@ -1,0 +1,514 @@
+"""The judge: flows and lookups of every on-site host, gathered into episodes.
+
+A host may turn out to be a camera after it has called home, so that the judge
+keeps the episodes of all hosts and tells those of cameras: when the episode
+begins, when its stage rises, or when the camera is recognised.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from egressd.judge.classes import WITH_PORTS, class_of, transport_of
+from egressd.judge.findings import finding_of, id_of, rule_of
+from egressd.judge.stages import Episode, Tally
+from egressd.model import (
+    AlertEvent,
+    Camera,
+    Contact,
+    Destination,
+    Direction,
+    Finding,
+    FlowJudgement,
+    FrameRef,
+    Name,
+    NameSource,
+    Nanoseconds,
+    Party,
+    Place,
+    Service,
+    Stage,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from egressd.attribute.services import Services
+    from egressd.config import Site
+    from egressd.judge.policy import Policy
+
+MAXIMUM_EPISODES = 250_000
+MAXIMUM_NAMES = 16  # of one destination
+
+
+class Identities(Protocol):
+    """What the judge asks of the inventory."""
+
+    def camera_of(self, host_index: int) -> Camera | None:
+        """Return the judged camera a host is, or None."""
+
+    def hosts_of(self, host_index: int) -> Iterable[int]:
+        """Return all hosts that are the same device, the given one among them."""
+
+
+class Places(Protocol):
+    """What the judge asks of the geo databases."""
+
+    def place_of(self, ip: str) -> Place:
+        """Return what the databases say of an address."""
+
+
+@dataclass(slots=True)
+class Opening:
+    """A flow as its first frame shows it, from the on-site host's point of view."""
+
+    row: int
+    host: int
+    remote_ip: str
+    remote_port: int
+    local_port: int
+    protocol: int
+    direction: Direction
+    names: list[Name]
+    at: Nanoseconds
+    frame: FrameRef
+    on_site: bool = False
+
+
+@dataclass(slots=True)
+class _Thread:
+    """One flow in the judge's book."""
+
+    episode: Episode
+    host: int
+    inbound: bool
+    datagrams: bool
+
+
+Key = tuple[int, str | None, int | None, str, int | None]
+
+
+class Judge:
+    """Episodes of all hosts, findings of cameras."""
+
+    def __init__(
+        self,
+        site: Site,
+        identities: Identities,
+        services: Services,
+        places: Places,
+        policy: Policy,
+        maximum: int = MAXIMUM_EPISODES,
+    ) -> None:
+        self._site = site
+        self._identities = identities
+        self._services = services
+        self._places = places
+        self._policy = policy
+        self._maximum = maximum
+        self._open: dict[Key, Episode] = {}  # the latest episode of each destination
+        self._episodes: OrderedDict[int, Episode] = OrderedDict()  # all, by id(), oldest first
+        self._threads: dict[int, _Thread] = {}
+        self._by_host: dict[int, list[Episode]] = {}
+        self._just_ended: Episode | None = None
+        self._one_way = 0
+        self._two_way = 0
+        self.evicted = 0
+
+    # ---- flows ----------------------------------------------------------------------------
+
+    def begin(self, opening: Opening) -> list[AlertEvent]:
+        """Take the first frame of a flow that leaves the site."""
+        transport = transport_of(opening.protocol)
+        port = opening.remote_port if transport in WITH_PORTS else None
+        episode = self._continued(opening, port, transport)
+        if episode is None:
+            destination = Destination(opening.remote_ip, port, transport)
+            destination.place = self._places.place_of(opening.remote_ip)
+            episode = Episode(
+                opening.host, destination, opening.direction, Stage.ATTEMPT,
+                opening.at, opening.at, opening.local_port, on_site=opening.on_site,
+            )  # fmt: skip
+            self._add(episode, _key_of(opening.host, episode))
+        episode.flows += 1
+        episode.last = max(episode.last, opening.at)
+        episode.note(opening.frame)
+        episode.live[opening.row] = Tally()
+        self._threads[opening.row] = _Thread(
+            episode,
+            opening.host,
+            opening.direction is Direction.INBOUND,
+            opening.protocol != 6,
+        )
+        self._learn_names(episode, opening.names)
+        return self._tell(episode, opening.at)
+
+    def answered(self, row: int, *, by_host: bool, at: Nanoseconds, frame: FrameRef) -> None:
+        """The other side sent its first frame: decisive for datagrams only."""
+        thread = self._threads.get(row)
+        if thread is None or not thread.datagrams:
+            return
+        stage = Stage.CONNECTED if thread.inbound and by_host else Stage.PAYLOAD
+        self._rise(thread.episode, stage, at, frame)
+
+    def turned(self, row: int, *, at: Nanoseconds, frame: FrameRef) -> None:
+        """The side that began spoke again after an answer: what the host sent has arrived."""
+        thread = self._threads.get(row)
+        if thread is not None and thread.datagrams and thread.inbound:
+            self._rise(thread.episode, Stage.PAYLOAD, at, frame)
+
+    def connected(self, row: int, *, at: Nanoseconds, frame: FrameRef) -> None:
+        """TCP: the connection was accepted."""
+        thread = self._threads.get(row)
+        if thread is not None:
+            self._rise(thread.episode, Stage.CONNECTED, at, frame)
+
+    def delivered(self, row: int, *, at: Nanoseconds, frame: FrameRef) -> None:
+        """TCP: payload of the on-site host was acknowledged."""
+        thread = self._threads.get(row)
+        if thread is not None:
+            self._rise(thread.episode, Stage.PAYLOAD, at, frame)
+
+    def refused(self, row: int, *, reset: bool, frame: FrameRef) -> None:
+        """A reset or an ICMP error came."""
+        thread = self._threads.get(row)
+        if thread is not None:
+            thread.episode.reset |= reset
+            thread.episode.refused |= not reset
+            if thread.episode.stage is Stage.ATTEMPT:
+                thread.episode.note(frame)
+
+    def measure(self, row: int, tally: Tally, at: Nanoseconds, frame: FrameRef) -> None:
+        """Take the counters of a flow as they stand."""
+        thread = self._threads.get(row)
+        if thread is None:
+            return
+        episode = thread.episode
+        episode.live[row] = tally
+        episode.last = max(episode.last, at)
+        if episode.weigh():
+            episode.note(frame)
+
+    def learn(self, row: int, protocol: str, name: Name | None) -> None:
+        """Take what a message of a flow says: its protocol, a name of the far end."""
+        thread = self._threads.get(row)
+        if thread is None:
+            return
+        if protocol and protocol not in thread.episode.protocols:
+            thread.episode.protocols.append(protocol)
+        if name is not None:
+            self._learn_names(thread.episode, [name])
+
+    def has(self, row: int) -> bool:
+        """Say whether a flow is in the book."""
+        return row in self._threads
+
+    def tell(self, row: int, at: Nanoseconds) -> list[AlertEvent]:
+        """Alert what is new in a flow's episode."""
+        thread = self._threads.get(row)
+        return self._tell(thread.episode, at) if thread is not None else []
+
+    def end(
+        self, row: int, tally: Tally, last: Nanoseconds, *, one_way: bool, proven: bool
+    ) -> FlowJudgement | None:
+        """Close a flow and return what is to be said of it, if its host is a camera.
+
+        `one_way`: frames of one side only; `proven`: and yet TCP says that it was answered.
+        """
+        thread = self._threads.pop(row, None)
+        if thread is None:
+            return None
+        episode = thread.episode
+        episode.live.pop(row, None)
+        episode.ended.add(tally)
+        episode.last = max(episode.last, last)
+        episode.weigh()
+        self._just_ended = episode
+        if not thread.datagrams and episode.stage >= Stage.CONNECTED:
+            self._one_way += one_way and proven
+            self._two_way += not one_way
+        camera = self._identities.camera_of(thread.host)
+        if camera is None:
+            return None
+        return self._judgement(episode, camera, tally)
+
+    def _judgement(self, episode: Episode, camera: Camera, tally: Tally) -> FlowJudgement:
+        destination = episode.destination
+        return FlowJudgement(
+            camera=camera,
+            destination=destination,
+            direction=episode.direction,
+            stage=episode.stage,
+            bytes_out=tally.bytes_out,
+            bytes_in=tally.bytes_in,
+            packets_out=tally.packets_out,
+            packets_in=tally.packets_in,
+            flow_class=class_of(
+                episode.protocols,
+                destination.transport,
+                destination.port,
+                inbound=episode.direction is Direction.INBOUND,
+            ),
+            protocol=episode.protocols[0] if episode.protocols else None,
+            protocols=tuple(episode.protocols),
+            permitted=episode.permitted,
+            stage_undecidable=self._is_undecidable(episode),
+        )
+
+    # ---- lookups and scans -------------------------------------------------------------------
+
+    def looked_up(self, host: int, name: str, at: Nanoseconds, frame: FrameRef) -> list[AlertEvent]:
+        """A host asked for a name: a contact of its own where the name is a camera cloud's."""
+        service = self._services.of_name(name)
+        if service is None or not service.can_alert or not _is_cloud(service):
+            return []
+        wanted = name.lower()
+        for sibling in self._identities.hosts_of(host):
+            episode = self._open.get((sibling, wanted, None, "dns", None))
+            if episode is not None and not episode.is_over(at):
+                episode.last = max(episode.last, at)
+                episode.flows += 1
+                return self._tell(episode, at)
+        destination = Destination(None, None, "dns", [Name(name, NameSource.DNS, at)])
+        destination.service = service
+        destination.party = service.party
+        episode = Episode(host, destination, Direction.OUTBOUND, Stage.LOOKUP, at, at, flows=1)
+        episode.protocols.append("dns")
+        episode.note(frame)
+        self._add(episode, (host, wanted, None, "dns", None))
+        return self._tell(episode, at)
+
+    def scanned(self, host: int, flows: int, tally: Tally, at: Nanoseconds) -> list[AlertEvent]:
+        """A host opened more flows than are told apart; only their sums are known."""
+        episode = Episode(
+            host, Destination(None, None, "any"), Direction.OUTBOUND, Stage.ATTEMPT, at, at
+        )
+        episode.flows = flows
+        episode.ended = tally
+        self._add(episode, (host, None, None, "any", None))
+        return self._tell(episode, at)
+
+    # ---- cameras -----------------------------------------------------------------------------
+
+    def recognised(self, host: int, at: Nanoseconds) -> list[AlertEvent]:
+        """A host turned out to be a camera: tell what it did before."""
+        events = []
+        for sibling in self._identities.hosts_of(host):
+            for episode in list(self._by_host.get(sibling, ())):
+                events += self._tell(episode, at)
+        return events
+
+    def reconsider(self, camera: Camera, at: Nanoseconds) -> list[AlertEvent]:
+        """What is known of a camera changed: tell what its hosts did."""
+        events = []
+        for host in list(self._by_host):
+            if self._identities.camera_of(host) is camera:
+                for episode in list(self._by_host[host]):
+                    events += self._tell(episode, at)
+        return events
+
+    def tell_ended(self, at: Nanoseconds) -> list[AlertEvent]:
+        """Alert what the counters of the flow that ended last add."""
+        episode, self._just_ended = self._just_ended, None
+        return self._tell(episode, at) if episode is not None else []
+
+    def finish(self, at: Nanoseconds) -> list[AlertEvent]:
+        """Tell what the last counters add."""
+        events = []
+        for episode in list(self._episodes.values()):
+            events += self._tell(episode, at, final=True)
+        return events
+
+    def contacts(self) -> list[Contact]:
+        """Return all contacts of cameras, in the order of their first frames."""
+        found = []
+        for episode in self._episodes.values():
+            camera = self._identities.camera_of(episode.host)
+            if camera is None or episode.destination.ip is None:
+                continue
+            tally = episode.tally
+            found.append(
+                Contact(
+                    camera, episode.destination, episode.direction, episode.stage,
+                    episode.first, episode.last, tally.bytes_out, tally.bytes_in,
+                    tally.packets_out, tally.packets_in, episode.flows, episode.permitted,
+                    episode.finding,
+                )  # fmt: skip
+            )
+        return sorted(found, key=lambda contact: contact.first)
+
+    def findings(self) -> list[Finding]:
+        """Return all findings as they stand now, in the order of their first frames."""
+        found = []
+        for episode in self._episodes.values():
+            camera = self._identities.camera_of(episode.host)
+            rule = rule_of(episode, self._site)
+            if camera is None or rule is None or episode.finding is None or episode.permitted:
+                continue
+            finding = finding_of(episode, camera, rule)
+            finding.stage_undecidable = self._is_undecidable(episode)
+            found.append(finding)
+        return sorted(found, key=lambda finding: finding.first)
+
+    @property
+    def one_way_mirror(self) -> bool:
+        """Does the mirror show one direction only? Acknowledgements of unseen bytes prove it."""
+        return self._one_way > 0 and self._one_way >= 4 * self._two_way
+
+    # ---- inside ------------------------------------------------------------------------------
+
+    def _continued(self, opening: Opening, port: int | None, transport: str) -> Episode | None:
+        """Return the episode a new flow goes on with.
+
+        A datagram from a far end that this host spoke to before is an answer, although its
+        flow has timed out meanwhile.
+        """
+        inbound_port = opening.local_port if opening.direction is Direction.INBOUND else None
+        for sibling in self._identities.hosts_of(opening.host):
+            for local in dict.fromkeys((None, inbound_port)):
+                episode = self._open.get((sibling, opening.remote_ip, port, transport, local))
+                if episode is None or episode.is_over(opening.at):
+                    continue
+                if local is None and inbound_port is not None:
+                    if opening.protocol == 6:
+                        continue
+                    opening.direction = Direction.OUTBOUND
+                return episode
+        return None
+
+    def _add(self, episode: Episode, key: Key) -> None:
+        self._open[key] = episode
+        self._episodes[id(episode)] = episode
+        self._by_host.setdefault(episode.host, []).append(episode)
+        if len(self._episodes) > self._maximum:
+            self._evict()
+
+    def _evict(self) -> None:
+        """Forget the oldest finished episode of a host that is not judged, else of any."""
+        victim = None
+        for number, episode in enumerate(self._episodes.values()):
+            if episode.live:
+                continue
+            if victim is None:
+                victim = episode
+            if self._identities.camera_of(episode.host) is None:
+                victim = episode
+                break
+            if number >= 64:
+                break
+        if victim is None:
+            victim = next(iter(self._episodes.values()))
+        del self._episodes[id(victim)]
+        self._by_host[victim.host].remove(victim)
+        key = _key_of(victim.host, victim)
+        if self._open.get(key) is victim:
+            del self._open[key]
+        self.evicted += 1
+
+    def _rise(self, episode: Episode, stage: Stage, at: Nanoseconds, frame: FrameRef) -> None:
+        episode.last = max(episode.last, at)
+        if episode.reach(stage):
+            episode.note(frame)
+
+    def _learn_names(self, episode: Episode, names: list[Name]) -> None:
+        destination = episode.destination
+        known = {(name.name.lower(), name.source) for name in destination.names}
+        fresh = [name for name in names if (name.name.lower(), name.source) not in known]
+        if not fresh and destination.names:
+            return
+        room = MAXIMUM_NAMES - len(destination.names)
+        # What the camera itself said to the far end tells more than what it had asked before.
+        destination.names = sorted(
+            destination.names + fresh[:room], key=lambda name: name.source is NameSource.DNS
+        )
+        destination.service = self._service_of(destination)
+        destination.party = destination.service.party if destination.service else Party.UNKNOWN
+
+    def _service_of(self, destination: Destination) -> Service | None:
+        hint = None
+        for name in destination.names:
+            service = self._services.of_name(name.name)
+            if service is not None and service.can_alert:
+                return service
+            hint = hint or service
+        if destination.ip is None or hint is not None:
+            return hint
+        return self._services.of_address(
+            destination.ip, destination.port, destination.transport
+        )
+
+    def _tell(
+        self, episode: Episode, at: Nanoseconds, *, final: bool = False
+    ) -> list[AlertEvent]:
+        """Alert an episode whose stage is above what was told, unless it is permitted."""
+        camera = self._identities.camera_of(episode.host)
+        if camera is None:
+            return []
+        if episode.told is not None and episode.stage <= episode.told:
+            return []
+        rule = rule_of(episode, self._site)
+        if rule is None:
+            return []
+        destination = episode.destination
+        names = _trusted(destination)
+        if episode.direction is Direction.OUTBOUND or not episode.permitted:
+            permit = self._policy.find(
+                camera, destination.ip, names, destination.port, destination.transport, at
+            )
+            episode.permitted = permit is not None
+        if episode.permitted:
+            return []
+        if not final and self._may_be_named(episode, camera, names, at):
+            return []
+        if episode.finding is None:
+            episode.finding = id_of(episode, camera)
+        episode.told = episode.stage
+        finding = finding_of(episode, camera, rule)
+        finding.stage_undecidable = self._is_undecidable(episode)
+        return [AlertEvent(at, finding)]
+
+    def _may_be_named(
+        self, episode: Episode, camera: Camera, names: list[str], at: Nanoseconds
+    ) -> bool:
+        """Wait for the name of a connection that a permit by domain may yet cover."""
+        if names or not episode.live or episode.stage >= Stage.PAYLOAD:
+            return False
+        destination = episode.destination
+        return self._policy.may_permit_by_name(
+            camera, destination.port, destination.transport, at
+        )
+
+    def _is_undecidable(self, episode: Episode) -> bool:
+        return (
+            episode.destination.transport == "udp"
+            and episode.stage is Stage.ATTEMPT
+            and self.one_way_mirror
+        )
+
+
+def _trusted(destination: Destination) -> list[str]:
+    """Return the names that a permit may go by.
+
+    What the camera told the far end counts alone: a name asked for before, of another
+    service at the same address, would let it hide behind that.
+    """
+    told = [name.name for name in destination.names if name.source in TOLD]
+    return told or [n.name for n in destination.names if n.source is NameSource.DNS]
+
+
+TOLD = frozenset({NameSource.SNI, NameSource.QUIC, NameSource.HTTP})
+
+
+def _is_cloud(service: Service) -> bool:
+    return service.party in {Party.VENDOR, Party.VENDOR_INFRA}
+
+
+def _key_of(host: int, episode: Episode) -> Key:
+    destination = episode.destination
+    if destination.ip is None:
+        name = destination.names[0].name.lower() if destination.names else None
+        return (host, name, None, destination.transport, None)
+    local = episode.local_port if episode.direction is Direction.INBOUND else None
+    return (host, destination.ip, destination.port, destination.transport, local)

@@ -1,0 +1,99 @@
+"""How far a contact got: the stage of an episode from what its flows did (DESIGN.md 6).
+
+The data plane says what happened in a flow; here it is read from the camera's
+point of view and summed over the flows of one episode with one destination.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from egressd.model import (
+    NANOSECONDS_PER_SECOND,
+    Bytes,
+    Destination,
+    Direction,
+    FrameRef,
+    Nanoseconds,
+    Stage,
+)
+
+EPISODE_SILENCE = 3600 * NANOSECONDS_PER_SECOND  # DESIGN.md 7: ends an episode
+TRANSFER_BYTES = 64_000  # DESIGN.md 7: wire bytes out per episode
+MAXIMUM_EVIDENCE = 12
+
+
+@dataclass(slots=True)
+class Tally:
+    """Innermost Ethernet bytes and frames each way, seen from the camera."""
+
+    bytes_out: Bytes = 0
+    bytes_in: Bytes = 0
+    packets_out: int = 0
+    packets_in: int = 0
+
+    def add(self, other: Tally) -> None:
+        """Add another tally to this one."""
+        self.bytes_out += other.bytes_out
+        self.bytes_in += other.bytes_in
+        self.packets_out += other.packets_out
+        self.packets_in += other.packets_in
+
+
+@dataclass(slots=True)
+class Episode:
+    """What one host and one destination exchanged, until an hour of silence.
+
+    `live` holds the tallies of flows that go on, as last told; `ended` those of the others.
+    """
+
+    host: int
+    destination: Destination
+    direction: Direction
+    stage: Stage
+    first: Nanoseconds
+    last: Nanoseconds
+    local_port: int | None = None
+    flows: int = 0
+    ended: Tally = field(default_factory=Tally)
+    live: dict[int, Tally] = field(default_factory=dict)
+    protocols: list[str] = field(default_factory=list)
+    evidence: list[FrameRef] = field(default_factory=list)
+    connected: bool = False  # an end accepted or answered, whatever the bytes
+    reset: bool = False
+    refused: bool = False
+    on_site: bool = False
+    told: Stage | None = None  # the stage of the last alert
+    finding: str | None = None
+    permitted: bool = False
+
+    @property
+    def tally(self) -> Tally:
+        """All flows of the episode together."""
+        total = Tally()
+        total.add(self.ended)
+        for tally in self.live.values():
+            total.add(tally)
+        return total
+
+    def reach(self, stage: Stage) -> bool:
+        """Raise the stage; return whether it rose."""
+        if stage <= self.stage:
+            return False
+        self.stage = stage
+        return True
+
+    def weigh(self) -> bool:
+        """Raise the stage to a transfer where enough went out of a connected contact."""
+        if self.stage < Stage.CONNECTED or self.stage >= Stage.TRANSFER:
+            return False
+        return self.tally.bytes_out >= TRANSFER_BYTES and self.reach(Stage.TRANSFER)
+
+    def note(self, frame: FrameRef) -> None:
+        """Keep a frame as evidence, the first of each kind of event."""
+        if len(self.evidence) < MAXIMUM_EVIDENCE and frame not in self.evidence:
+            self.evidence.append(frame)
+
+    def is_over(self, at: Nanoseconds) -> bool:
+        """Say whether silence has ended the episode before `at`."""
+        return at - self.last > EPISODE_SILENCE
