@@ -160,11 +160,11 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
         site=site,
         eve=eve,
         case=case,
-        judge=judge.value,
-        log=log.value,
+        judge_all=judge is Judge.ALL,
+        log_all=log is Log.ALL,
         since=_moment("--since", since),
         until=_moment("--until", until),
-        decoder=decoder.value,
+        reference=decoder is Decoder.REFERENCE,
         jobs=jobs,
         geo=tuple(geo or ()),
         rules=tuple(rules or ()),
@@ -188,7 +188,9 @@ def explain(
     from egressd.replay import Options  # noqa: PLC0415 - start-up time
     from egressd.report.explain import ExplainError, explain_finding  # noqa: PLC0415 - start-up time
 
-    options = Options(captures=(capture,), site=site, judge=judge.value, rules=tuple(rules or ()))
+    options = Options(
+        captures=(capture,), site=site, judge_all=judge is Judge.ALL, rules=tuple(rules or ())
+    )
     _refuse_what_cannot_be(options)
     if capture == "-":
         _stop("CAPTURE is read twice, so that it has to be a file")

@@ -346,7 +346,7 @@ class Engine:
                 self._site_service(look, sender, self.site.ntp, frame)
         else:
             self._far_name(message, look)
-        if self._log_all or self._is_logged(look):
+        if not fact.again and (self._log_all or self._is_logged(look)):
             self._log(look, message, frame)
 
     def _far_name(self, message: object, look: Look) -> None:

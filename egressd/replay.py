@@ -15,18 +15,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeAlias
 
+from egressd.assembly import assemble
 from egressd.attribute.geo import Geo
 from egressd.attribute.services import load_services
 from egressd.capture.pcapfile import open_captures
 from egressd.config import default_site, load_site
-from egressd.assembly import assemble
 from egressd.report.casefile import Input, Run, write_case
 from egressd.report.eve import EveWriter
 from egressd.report.outputs import STANDARD_OUTPUT, growing, whole
 from egressd.report.progress import Progress
 
 if TYPE_CHECKING:
-    from egressd.engine import Engine
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from types import FrameType, TracebackType
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from egressd.capture.damage import Damage
     from egressd.capture.pcapfile import CaptureReader
     from egressd.config import Site
+    from egressd.engine import Engine
     from egressd.model import Case, Nanoseconds
 
 Handler: TypeAlias = "Callable[[int, FrameType | None], object] | int"
@@ -52,11 +52,11 @@ class Options:
     site: Path | None = None
     eve: str | None = None
     case: str | None = None
-    judge: str = "cameras"
-    log: str = "judged"
+    judge_all: bool = False  # every host on site, not cameras only
+    log_all: bool = False  # EVE records of every flow, not of judged ones only
     since: Nanoseconds | None = None
     until: Nanoseconds | None = None
-    decoder: str = "fast"
+    reference: bool = False  # the reference decoder, not the fast one
     jobs: int = 1  # one process does the work whatever it says; shards of an archive come later
     geo: tuple[Path, ...] = ()
     rules: tuple[Path, ...] = ()
@@ -84,9 +84,9 @@ def replay(options: Options) -> Outcome:
         site,
         services=services,
         geo=geo,
-        judge=options.judge,
-        log=options.log,
-        decoder=options.decoder,
+        judge="all" if options.judge_all else "cameras",
+        log="all" if options.log_all else "judged",
+        decoder="reference" if options.reference else "fast",
     )
     with open_captures(options.captures, since=options.since, until=options.until) as reader:
         _check_paths(options, reader)
@@ -98,7 +98,7 @@ def replay(options: Options) -> Outcome:
             inputs=shift.inputs(),
             interrupted=interrupted,
             warnings=(*site.warnings, *geo.warnings(case.coverage.last), *shift.warnings()),
-            judged_all=options.judge == "all",
+            judged_all=options.judge_all,
         )
     if options.case is not None:
         with whole(options.case) as stream:

@@ -59,12 +59,15 @@ STAND_IN = """
             return model.Case(self.site.name, cameras=[self.camera], findings=found or [],
                               coverage=self.coverage)
 
-    module = types.ModuleType("egressd.engine")
-    module.Engine = Engine
-    sys.modules["egressd.engine"] = module
+    module = types.ModuleType("egressd.assembly")
+    module.assemble = Engine
+    sys.modules["egressd.assembly"] = module
     from egressd.cli import main
     main()
 """
+
+
+REAL = "from egressd.cli import main; main()"
 
 
 class Program:
@@ -357,7 +360,7 @@ def test_help_names_every_option(command: str) -> None:
 @pytest.mark.skipif(importlib.util.find_spec("egressd.engine") is None, reason="no engine yet")
 def test_the_real_engine_replays(capture: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "egressd.cli", "replay", capture, "--json", "-"],
+        [sys.executable, "-c", REAL, "replay", capture, "--json", "-"],
         capture_output=True,
         text=True,
         check=False,

@@ -111,7 +111,8 @@ class Expanded:
 
     def is_ready(self) -> bool:
         """Whether a read would not wait for a writer."""
-        return bool(self.pending) or self.source.is_ready()
+        has_output = self.member is not None and not self.member.needs_input
+        return has_output or bool(self.pending) or self.source.is_ready()
 
     def close(self) -> None:
         """Give up the input."""

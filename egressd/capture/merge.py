@@ -132,8 +132,6 @@ class Merge:
             time += 1  # of equal times, ours come first
         track = first.track
         run = run_length(track.batch.time, track.next, track.end, time)
-        if (time, order) == NEVER:
-            run = first.left
         if len(self.lanes) == 1 or run >= PASS_FRAMES:
             yield from self._flush()
             yield first.pass_on(min(run, self.batch_frames))

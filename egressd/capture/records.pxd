@@ -34,6 +34,9 @@ cdef class Walk:
     cdef int64_t[::1] shift
     cdef uint32_t[::1] snaplens
     cdef uint64_t[::1] overs
+    # The search: where it ends, and whether the window is the last one.
+    cdef int64_t find_end
+    cdef bint in_last
     # The two lengths of the record being read.
     cdef uint32_t length, original
 
@@ -50,8 +53,10 @@ cdef class Walk:
     cdef int _keep(self, uint16_t source, int64_t start) except -1 nogil
     @cython.locals(swap=uint32_t)
     cdef int _pcap_lengths(self, int64_t at) except -1 nogil
+    cdef bint _find_pcap(self) except -1 nogil
+    cdef bint _find_pcapng(self) except -1 nogil
     @cython.locals(before=int64_t, time=int64_t, run=int)
-    cdef bint _pcap_run(self, int64_t position, bint last) except -1 nogil
+    cdef bint _pcap_run(self, int64_t position) except -1 nogil
     @cython.locals(kind=uint32_t, block=uint32_t, big=bint)
     cdef bint _sound_block(self, int64_t position) except -1 nogil
     @cython.locals(a=uint32_t, b=uint32_t, c=uint32_t, d=uint32_t)
@@ -75,6 +80,8 @@ cdef class Weave:
     cdef int64_t bound_time, bound_order, planned
     # The lane being copied.
     cdef const uint8_t[::1] data
+    cdef uint32_t from_lane
+    cdef int64_t from_row
     cdef const int64_t[::1] from_offset, from_time
     cdef const uint32_t[::1] from_wire
     cdef const uint16_t[::1] from_source
@@ -84,7 +91,7 @@ cdef class Weave:
                    at=int64_t, length=int64_t)
     cdef int _plan(self) except -1 nogil
     @cython.locals(row=int64_t, start=int64_t, end=int64_t, here=int64_t)
-    cdef int _take(self, uint32_t lane, int64_t next_row) except -1 nogil
+    cdef int _take(self) except -1 nogil
 
 @cython.locals(row=int64_t)
 cpdef int64_t run_length(const int64_t[::1] time, int64_t start, int64_t end, int64_t bound) except -1

@@ -62,7 +62,7 @@ _MAX_BLOCK = MAX_BLOCK
 _BILLION = 1_000_000_000
 _FIND_BLOCK = FIND_BYTES
 _DAY = 86_400 * 1_000_000_000
-_TIME_LIMIT = MAX_TIME
+_TIME_LIMIT = MAX_TIME - 1  # so that every frame is before MAX_TIME
 _SECONDS_LIMIT = 9_223_372_035
 _FINE_UNITS = 1 << 34
 _SECTION = SECTION_HEADER
@@ -119,6 +119,8 @@ class Walk:
         self.interfaces = 0
         self.length = 0
         self.original = 0
+        self.find_end = 0
+        self.in_last = False
 
     def use_window(self, window: Buffer, base: int) -> None:
         """Walk in this window from now on; `position` is the caller's to set."""
@@ -169,19 +171,18 @@ class Walk:
         Times must lie within a day of the last good frame, then of each other. In the
         `last` window a shorter run counts if it ends exactly where the file does.
         """
-        while self.position < end and self.position + self.header <= self.size:
-            if self._pcap_run(self.position, last):
-                return True
-            self.position += 1
-        return False
+        self.find_end = end
+        self.in_last = last
+        with cython.nogil:
+            found = self._find_pcap()
+        return bool(found)
 
     def find_pcapng(self, end: int) -> bool:
         """Move to a block of known type whose two lengths agree; False if none is before `end`."""
-        while self.position < end and self.position + 12 <= self.size:
-            if self._sound_block(self.position):
-                return True
-            self.position += 1
-        return False
+        self.find_end = end
+        with cython.nogil:
+            found = self._find_pcapng()
+        return bool(found)
 
     def _pcap_records(self) -> int:
         while self.row < self.limit:
@@ -317,7 +318,21 @@ class Walk:
             self.original = swap
         return 0
 
-    def _pcap_run(self, position: int, last: bool) -> bool:  # noqa: FBT001  # a C function
+    def _find_pcap(self) -> bool:
+        while self.position < self.find_end and self.position + self.header <= self.size:
+            if self._pcap_run(self.position):
+                return True
+            self.position += 1
+        return False
+
+    def _find_pcapng(self) -> bool:
+        while self.position < self.find_end and self.position + 12 <= self.size:
+            if self._sound_block(self.position):
+                return True
+            self.position += 1
+        return False
+
+    def _pcap_run(self, position: int) -> bool:
         before = self.last_time
         run = 0
         while run < 3 and position + self.header <= self.size:
@@ -332,7 +347,9 @@ class Walk:
             before = time
             position += self.header + self.length
             run += 1
-        return (run == 3 and position <= self.size) or (last and run > 0 and position == self.size)
+        if run == 3:
+            return position <= self.size
+        return self.in_last and run > 0 and position == self.size
 
     def _sound_block(self, position: int) -> bool:
         kind = self._word(position, self.big)
@@ -464,12 +481,15 @@ class Weave:
     def take(self, lane: int, batch: Batch, first: int) -> None:
         """Copy the planned rows of one lane; `first` is the row of its batch to begin with."""
         self.data = batch.buffer
+        self.from_lane = lane
+        self.from_row = first
         self.from_offset = batch.offset
         self.from_time = batch.time
         self.from_wire = batch.wire
         self.from_source = batch.source
         self.from_numbers = batch.number
-        self._take(lane, first)
+        with cython.nogil:
+            self._take()
         self.data = b""
 
     def _plan(self) -> int:
@@ -501,18 +521,18 @@ class Weave:
                 return 0
         return 0
 
-    def _take(self, lane: int, next_row: int) -> int:
+    def _take(self) -> int:
         for row in range(self.begin_row, self.rows):
-            if self.lane_of[row] == lane:
+            if self.lane_of[row] == self.from_lane:
                 here = self.offset[row]
                 end = here + self.captured[row]
-                start = self.from_offset[next_row]
+                start = self.from_offset[self.from_row]
                 self.out[here:end] = self.data[start : start + end - here]
-                self.wire[row] = self.from_wire[next_row]
-                self.time[row] = self.from_time[next_row]
-                self.source[row] = self.from_source[next_row]
-                self.numbers[row] = self.from_numbers[next_row]
-                next_row += 1
+                self.wire[row] = self.from_wire[self.from_row]
+                self.time[row] = self.from_time[self.from_row]
+                self.source[row] = self.from_source[self.from_row]
+                self.numbers[row] = self.from_numbers[self.from_row]
+                self.from_row += 1
         return 0
 
 

@@ -87,9 +87,8 @@ class Track:
         self._begin_chunk()
         while not self.final:
             if self._broken is not None:
-                if self.walk.row:
-                    break  # what stands before the damage is handed out first
-                self._search(self._broken)
+                if not self._search(self._broken):
+                    break
                 continue
             stop = self._walk()
             if stop is Stop.FULL:
@@ -207,17 +206,19 @@ class Track:
             return
         reason = f"the last record is cut, {left} of {self.walk.need} bytes are there"
         self._broken = Break(self.position, reason, "it was left out")
+        self.walk.position += 1
 
     def _break(self, reason: str) -> None:
         """Note damage at the walk's position; what is sound behind it is looked for next."""
         self._broken = Break(self.position, reason, "nothing behind it was read")
-
-    def _search(self, broken: Break) -> None:
-        """Go on behind damage, or end the track."""
-        self._broken = None
         self.walk.position += 1
+
+    def _search(self, broken: Break) -> bool:
+        """Go on behind damage, or end the track; False when rows must be handed out before."""
         while True:
             if self._left() < 2 * FIND_BYTES and not self.window.last:
+                if self.walk.row:
+                    return False
                 self._move_window(2 * FIND_BYTES)
             end = self.walk.position + self._left()
             if not self.window.last:
@@ -225,13 +226,15 @@ class Track:
             if self._find(end):
                 skipped = self.position - broken.offset
                 consequence = f"{skipped} bytes up to the next sound record were skipped"
-                self.books.log.add(broken.offset, f"{broken.reason}; {consequence}")
-                return
+                break
             self.walk.position = end
             if self.window.last or self.position - broken.offset > SEARCH_BYTES:
-                self.books.log.add(broken.offset, f"{broken.reason}; {broken.otherwise}")
+                consequence = broken.otherwise
                 self._conclude()
-                return
+                break
+        self.books.log.add(broken.offset, f"{broken.reason}; {consequence}")
+        self._broken = None
+        return True
 
     def _left(self) -> Bytes:
         """Bytes of the window from the walk's position on."""

@@ -48,6 +48,8 @@ cdef class Frame:
     cdef int gre(self, const uint8_t[::1] buf, Py_ssize_t pos) except -1 nogil
     cdef int udp_tunnel(self, const uint8_t[::1] buf) except -1 nogil
     cdef int tzsp(self, const uint8_t[::1] buf, Py_ssize_t pos) except -1 nogil
+    cdef int final_destination(self, const uint8_t[::1] buf, Py_ssize_t pos) except -1 nogil
+    cdef int capwap(self, const uint8_t[::1] buf, Py_ssize_t pos) except -1 nogil
     cdef int gtp(self, const uint8_t[::1] buf, Py_ssize_t pos) except -1 nogil
     cdef int teredo(self, const uint8_t[::1] buf, Py_ssize_t pos) except -1 nogil
     cdef int l2tp(self, const uint8_t[::1] buf, Py_ssize_t pos) except -1 nogil

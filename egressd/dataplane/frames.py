@@ -191,8 +191,8 @@ class Frame:
             return self.tags(buf, pos + 4, IPV4)
         if family == 10 or family == 23 or family == 24 or family == 28 or family == 30:
             return self.tags(buf, pos + 4, IPV6)
-        self.ethertype = family
-        return OTHER
+        # Some writers put an ethertype into the lower half.
+        return self.tags(buf, pos + 4, u16(buf, pos + 2))
 
     def raw_ip(self, buf, pos):
         if pos + 1 > self.limit:
@@ -237,6 +237,8 @@ class Frame:
             return self.fail(R_LINK)
         control: cython.int = buf[pos]
         flags: cython.int = buf[pos + 1]
+        if (control & 0x0F) != 0x08 and (flags & 0x0F) == 0x08:
+            control, flags = flags, control  # some controllers swap the two inside CAPWAP
         if (control & 0x0C) != 0x08 or (control & 0x40) or (flags & 0x40):
             return OTHER  # not data, a null function, or protected
         length: cython.Py_ssize_t = 24
@@ -469,9 +471,18 @@ class Frame:
         pos += 40
         depth: cython.int
         for depth in range(12):
-            if protocol == 0 or protocol == 43 or protocol == 60 or protocol == 135 or protocol == 139 or protocol == 140:
+            if (
+                protocol == 0
+                or protocol == 43
+                or protocol == 60
+                or protocol == 135
+                or protocol == 139
+                or protocol == 140
+            ):
                 if pos + 8 > self.limit:
                     return self.fail(R_EXTENSION)
+                if protocol == 43 and buf[pos + 3]:
+                    self.final_destination(buf, pos)
                 protocol = buf[pos]
                 pos += 8 + 8 * cython.cast(cython.Py_ssize_t, buf[pos + 1])
             elif protocol == 44:  # fragment: next, reserved, offset and flags, identification
@@ -497,6 +508,19 @@ class Frame:
             return self.fail(R_EXTENSION)
         self.protocol = protocol
         self.transport = pos
+        return FOUND
+
+    def final_destination(self, buf, pos):
+        """Segments are left: the packet is for the last address of the routing header."""
+        last: cython.Py_ssize_t = pos + 8  # type 4 (RFC 8754) lists them backwards
+        if buf[pos + 2] == 0:  # RFC 2460 4.4, of old captures and attacks
+            last = pos + 8 * cython.cast(cython.Py_ssize_t, buf[pos + 1]) - 8
+        elif buf[pos + 2] != 2 and buf[pos + 2] != 4:
+            return OTHER
+        if last < pos + 8 or last + 16 > self.limit:
+            return OTHER
+        self.dst_hi = u64(buf, last)
+        self.dst_lo = u64(buf, last + 8)
         return FOUND
 
     # ---- transport layer --------------------------------------------------------------------
@@ -525,7 +549,7 @@ class Frame:
             self.seq = u32(buf, pos + 4)
             self.ack = u32(buf, pos + 8)
             self.tcp_flags = buf[pos + 13]
-            if pos + header > end:
+            if pos + header > end:  # options that the packet itself does not hold
                 return self.fail(R_TCP_LENGTH)
         elif protocol == UDP or protocol == UDPLITE:  # RFC 768
             if pos + 8 > limit:
@@ -667,6 +691,8 @@ class Frame:
             return self.teredo(buf, pos)
         if self.dport == 1701 or self.sport == 1701:
             return self.l2tp(buf, pos)
+        if self.dport == 5247 or self.sport == 5247:
+            return self.capwap(buf, pos)
         if self.dport == 4754:
             return self.gre(buf, pos)
         if self.dport == 6635:
@@ -699,6 +725,22 @@ class Frame:
                     return self.fail(R_TUNNEL)
                 pos += 1 + cython.cast(cython.Py_ssize_t, buf[pos])
         return self.fail(R_TUNNEL)
+
+    def capwap(self, buf, pos):
+        # RFC 5415 4.3: preamble(1), header length in words(5 bits) radio(5) binding(5) T(1),
+        # F(1) L W M K; T: the payload is an 802.11 frame, else Ethernet; F: a fragment.
+        if buf[pos] != 0 or buf[pos + 3] & 0x88:
+            return OTHER
+        inner: cython.Py_ssize_t = pos + 4 * (buf[pos + 1] >> 3)
+        if buf[pos + 1] >> 3 < 2:
+            return OTHER
+        self.wire_limit = self.payload + self.payload_length
+        if not buf[pos + 2] & 1:
+            return self.inner_ethernet(buf, inner)
+        self.own_start = inner
+        self.own_end = self.wire_limit
+        self.stripped = 0
+        return self.wlan(buf, inner)
 
     def gtp(self, buf, pos):
         # 3GPP TS 29.281 5.1: flags, type (255 = T-PDU), length(2), TEID(4), then, if any of

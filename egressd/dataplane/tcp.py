@@ -46,6 +46,7 @@ def track(sides, sender, other, seq, ack, flags, length):
         sides[sender].next = seq
         sides[sender].flags |= BASE
     elif sides[sender].flags & UNSEEN:
+        sides[sender].base = seq  # its stream begins here for us, whatever was acknowledged
         sides[sender].next = seq
         sides[sender].flags &= ~UNSEEN
     end = seq + cython.cast(cython.uint, length)

@@ -50,6 +50,7 @@ class Fact:
 
     protocol: str
     message: object
+    again: bool = False  # sent before the capture began, and now again
 
 
 @dataclass(slots=True)
@@ -59,6 +60,7 @@ class _Stream:
     head: StreamHead | None = None
     base: int = 0  # where in the stream `head` begins
     begun: bool = False
+    done: int = 0  # everything before has been read
 
 
 @dataclass(slots=True)
@@ -97,7 +99,11 @@ def read_segment(
     in use. Raises DecodeError for a broken message of a known protocol.
     """
     stream = conversation.streams[side]
+    if offset >= BEFORE:
+        return _read_again(payload)
     if stream.head is None:
+        if offset < stream.done:
+            return []  # sent again
         if stream.begun and not dns and not begins_message(payload):
             return []
         stream.base = offset if stream.begun or offset > STREAM_START else 0
@@ -116,12 +122,26 @@ def read_segment(
         raise
     if fact is NEED_MORE:
         return []
+    stream.done = stream.base + len(head)
     stream.head = None
     if fact is None:
         return []
     conversation.note(fact.protocol)
     return [fact]
 
+
+def _read_again(payload: bytes) -> list[Fact]:
+    """Read what the capture holds only of a second sending: it was first sent before it began."""
+    if not begins_message(payload):
+        return []
+    fact = _by_first_bytes(payload, final=True)
+    if not isinstance(fact, Fact):
+        return []
+    fact.again = True
+    return [fact]
+
+
+BEFORE = 1 << 31  # offsets are modulo 2**32: from here on they lie before the stream's start
 
 # A first segment further into the stream than this is the middle of something.
 STREAM_START = 16_384

@@ -199,24 +199,26 @@ class DeviceTable:
         device = self._by_key.pop(mac, None)
         if device is None:
             return
-        self._plain.pop(device.id, None)
-        if device.id != mac:  # known by its address; it only loses the MAC
+        hosts = list(device.hosts.values())
+        if device.id == mac:
+            self._plain.pop(mac, None)
+            self.seen -= 1
+            device.judged = False
+        else:  # known by its address, which it keeps
             device.mac = None
-            self._plain[device.id] = device
-            return
-        self.seen -= 1
-        device.judged = False
-        self._note(f"{mac} is a router's: it sends for {len(device.hosts)} addresses")
-        for host in device.hosts.values():
+        self._note(f"{mac} is a router's: it sends for {len(hosts)} addresses")
+        moving = [host for host in hosts if host.ip != device.id]
+        for host in moving:
             if self._by_ip.get(host.ip) is device:
                 del self._by_ip[host.ip]
             del self._by_host[host.index]
-        self._rebound += device.hosts.values()
-        for host in device.hosts.values():
+            del device.hosts[host.index]
+        self._rebound += moving
+        for host in moving:
             part = self._by_ip.get(host.ip) or self._create(host.ip, None)
-            if part is None:
+            if part is None or not self._attach(part, host):
+                self.shed += 1
                 continue
-            self._attach(part, host)
             for piece in device.dossier.pieces:
                 if piece.host == host.index:
                     part.dossier.add(piece)

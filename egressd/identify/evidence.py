@@ -51,9 +51,6 @@ class Dossier:
     def __init__(self) -> None:
         self._pieces: dict[str, Piece] = {}
 
-    def __len__(self) -> int:
-        return len(self._pieces)
-
     @property
     def pieces(self) -> list[Piece]:
         """All pieces, in order of appearance."""
@@ -77,10 +74,6 @@ class Dossier:
             self._pieces[piece.key] = piece
         else:
             self.add(piece)
-
-    def remove(self, key: str) -> None:
-        """Forget a piece that turned out to say nothing of this host."""
-        self._pieces.pop(key, None)
 
 
 def fuse(pieces: Iterable[Piece]) -> float:

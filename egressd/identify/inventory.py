@@ -81,6 +81,8 @@ class Inventory:
         self._clouds = services
         self._rules = identity_rules
         self._matcher = Matcher(identity_rules)
+        limits = identity_rules.conduct.many_domains
+        self._most_domains = max((limit.count for limit in limits), default=0)
         self._list = SiteList(site)
         self._file = site.file or "the site file"
         self._table = DeviceTable(max_devices)
@@ -223,9 +225,10 @@ class Inventory:
         return device.camera if device is not None and device.judged else None
 
     def hosts_of(self, host_index: int) -> tuple[int, ...]:
-        """Return all bindings of the device that a binding belongs to, at least itself."""
+        """Return all bindings of the device that a binding belongs to, itself first."""
         device = self._table.of_host(host_index)
-        return tuple(device.hosts) if device is not None else (host_index,)
+        hosts = device.hosts if device is not None else ()
+        return (host_index, *(index for index in hosts if index != host_index))
 
     @property
     def cameras(self) -> list[Camera]:
@@ -379,9 +382,10 @@ class Inventory:
 
     def _count_domain(self, device: Device, name: str) -> bool:
         """Count the domains a host asks for: a PC asks for many, a camera for few."""
-        most = max((limit.count for limit in self._rules.conduct.many_domains), default=0)
+        if len(device.domains) >= self._most_domains:
+            return False
         domain = domain_of(name)
-        if domain is None or domain in device.domains or len(device.domains) >= most:
+        if domain is None or domain in device.domains:
             return False
         device.domains.add(domain)
         changed = False

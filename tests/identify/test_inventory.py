@@ -28,8 +28,11 @@ from egressd.decode.rtsp import (
 from egressd.decode.tls import ClientHello, read_client_hello
 from egressd.identify.devices import ROUTER_SPAN
 from egressd.identify.inventory import Inventory
+from egressd.identify.lookups import domain_of
+from egressd.identify.observations import observations_of
 from egressd.identify.oui import load_oui
 from egressd.identify.rulefile import load_identity_rules
+from egressd.identify.rules import Observation, Trait
 from egressd.model import Camera, DecodeError, FrameRef, Host, Kind, NeedMore
 
 if TYPE_CHECKING:
@@ -610,6 +613,97 @@ def test_a_camera_that_asks_for_thousands_of_names_is_still_seen() -> None:
     lan.inventory.see_dhcp(dhcp(HIKVISION, "DS-2CD2143G2-I"), REF)
     lan.says(host, HttpResponse("HTTP/1.1", 401, server="App-webs/"))
     assert lan.camera(host) is not None
+
+
+def test_what_only_dhcp_knows_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("egressd.identify.inventory.MAX_PENDING", 2)
+    lan = Lan()
+    for n in range(1, 4):
+        lan.inventory.see_dhcp(dhcp(f"00:00:5e:00:53:{n:02x}", "security-cam"), REF)
+    hosts = [lan.host(f"10.0.0.{n}", f"00:00:5e:00:53:{n:02x}") for n in range(1, 4)]
+    assert [lan.camera(host) is not None for host in hosts] == [False, True, True]
+
+
+def test_a_table_full_of_cameras_takes_no_more_hosts() -> None:
+    lan = Lan(site(device("yard", network=IPv4Network("10.0.3.0/24"))), max_devices=2)
+    hosts = [lan.host(f"10.0.3.{n}") for n in range(1, 4)]
+    assert [lan.camera(host) is not None for host in hosts] == [True, True, False]
+    assert lan.says(hosts[2], question("dev.hik-connect.com")) is None
+    assert lan.inventory.see_media(hosts[2], hosts[0], REF) is None
+    hello = bytes.fromhex("f1000000")
+    see = lan.inventory.see_payload
+    assert see(hosts[2], hello, "udp", sent=True, local_port=1, ref=REF) is None
+    assert lan.inventory.hosts_of(hosts[2].index) == (hosts[2].index,)
+    assert lan.inventory.shed_hosts == 4
+
+
+def test_a_lease_gives_a_known_address_its_mac() -> None:
+    lan = Lan(site(device("gate-1", mac=HIKVISION)))
+    host = lan.host("10.0.0.5")
+    assert lan.camera(host) is None
+    told = lan.inventory.see_dhcp(
+        replace(dhcp(HIKVISION), op=2, message_type="ACK", your_ip="10.0.0.5"), REF
+    )
+    assert told is lan.camera(host)
+    assert lan.inventory.see_dhcp(replace(dhcp(HIKVISION), client_mac=None), REF) is None
+
+
+def test_the_clouds_of_many_vendors_are_a_phones_or_an_analysts_way() -> None:
+    lan = Lan()
+    host = lan.host("10.0.0.9")
+    lan.asks(host, "dev.hik-connect.com")
+    assert lan.camera(host) is not None
+    lan.asks(host, "p2p.reolink.com", "www.easy4ipcloud.com", "m1.iotcplatform.com")
+    assert lan.camera(host) is None
+
+
+def test_the_same_stream_says_nothing_new() -> None:
+    lan = Lan()
+    camera, viewer = lan.host("10.0.0.5", HIKVISION), lan.host("10.0.0.9", APPLE)
+    assert lan.inventory.see_media(camera, viewer, REF) is not None
+    assert lan.inventory.see_media(camera, viewer, REF) is None
+    assert lan.inventory.see_media(camera, camera, REF) is None
+
+
+def test_hosts_that_turn_out_to_be_none_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("egressd.identify.inventory.MAX_DEVICES", 1)
+    lan = Lan()
+    agent = HttpRequest("GET", "/", "HTTP/1.1", user_agent="Dalvik/2.1.0 (Linux)")
+    for n in range(1, 5):
+        mac = f"00:00:5e:00:53:{n:02x}"
+        lan.inventory.see_dhcp(dhcp(mac, "security-cam"), REF)
+        lan.says(lan.host(f"10.0.0.{n}", mac), agent)
+    assert lan.inventory.cameras == []
+
+
+@pytest.mark.parametrize(
+    ("name", "domain"),
+    [
+        ("dev.hik-connect.com", "hik-connect.com"),
+        ("a.b.example.co.uk", "example.co.uk"),
+        ("nas.local", None),
+        ("localhost", None),
+    ],
+)
+def test_domains_are_counted_by_their_registered_part(name: str, domain: str | None) -> None:
+    assert domain_of(name) == domain
+
+
+def test_names_come_from_every_place_a_host_names_itself() -> None:
+    assert observations_of(replace(dhcp(HIKVISION), fqdn="cam.example")) == [
+        Observation(Trait.DHCP_HOSTNAME, "cam.example")
+    ]
+    llmnr = replace(question("other-host"), flavour="llmnr")
+    assert observations_of(llmnr) == []
+    agent = RtspRequest("OPTIONS", "*", "RTSP/1.0", user_agent="LibVLC/3.0")
+    assert observations_of(agent) == [Observation(Trait.RTSP_USER_AGENT, "LibVLC/3.0")]
+    search = HttpRequest("M-SEARCH", "*", "HTTP/1.1", "239.255.255.250:1900")
+    assert observations_of(search) == []
+    probe = replace(
+        question("x"), flavour="mdns", questions=(DnsQuestion("localcam.local", "ANY"),)
+    )
+    assert observations_of(probe) == [Observation(Trait.MDNS_NAME, "localcam")]
+    assert observations_of(object()) == []
 
 
 MACS = st.sampled_from([HIKVISION, DAHUA, APPLE, INTEL, UNKNOWN, RANDOM, None])

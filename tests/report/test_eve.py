@@ -15,6 +15,7 @@ from sample_case import NOON, camera, coverage, destination, finding, flow
 
 from egressd.capture.batch import Source
 from egressd.decode.dhcp import DhcpMessage
+from egressd.decode.dissector import QuicHello
 from egressd.decode.dns import DnsMessage, DnsQuestion, DnsRecord
 from egressd.decode.http import HttpRequest, HttpResponse
 from egressd.decode.mqtt import MqttConnect
@@ -136,13 +137,6 @@ NTP = NtpMessage(4, "client", 0, True, 48, "GPS", None, None, None, None, False)
 MQTT = MqttConnect("3.1.1", "cam-1", "user", True, 60, None, True)
 
 
-class QuicFact:
-    """A QUIC hello as the engine hands it over: any object with these two."""
-
-    hello = HELLO
-    version = "v1"
-
-
 def judgement() -> FlowJudgement:
     return FlowJudgement(
         camera=camera(),
@@ -195,8 +189,7 @@ EVENTS: dict[str, Event] = {
     "tls flight": fact(
         ServerFlight("TLSv1.2", 0xC02F, "h2", CERTIFICATE), answer=True, protocol=6, server_port=443
     ),
-    "quic": fact(QuicFact(), server_port=443),
-    "quic hello alone": fact(HELLO, server_port=443),
+    "quic": fact(QuicHello(HELLO, "v1"), server_port=443),
     "gquic": fact(GquicHello("Q046", NAME, "Chrome"), server_port=443),
     "http request": fact(REQUEST, protocol=6, server_port=8080),
     "http response": fact(RESPONSE, answer=True, protocol=6, server_port=8080),

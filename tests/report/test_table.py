@@ -41,9 +41,13 @@ def test_what_a_person_needs_is_there(width: int) -> None:
     for word in (
         *("Depot North", "85,000 frames", "12 min", "gate-1", "00:00:5e:00:53:01"),
         *("hikvision", "98% sure", "DHCP hostname HIKVISION", "192.0.2.7:443 tcp", "tls"),
-        *("1.2 MB", "8.9 kB", "CN registered", "AS64496", "high", "f-1", "permitted"),
+        *("1.2 MB", "8.9 kB", "CN registered", "AS64496", "f-1 (high)", "permitted"),
         *("contract 12", "2 flows", "site.yaml:9", "2 frames were malformed"),
-        *("frames 7, 9", "1 camera calls home: gate-1 (dev.example.com); 1.2 MB went out."),
+        *(
+            "(frames 7, 9)",
+            "example.com (hikvision)",
+            "1 camera calls home: gate-1 (dev.example.com); 1.2 MB went out.",
+        ),
     ):
         assert word in text
 
