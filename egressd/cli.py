@@ -196,8 +196,11 @@ def explain(
         _stop("CAPTURE is read twice, so that it has to be a file")
     try:
         explain_finding(_outcome(options).case, finding, sys.stdout)
+        sys.stdout.flush()
     except ExplainError as error:
         _stop(str(error))
+    except BrokenPipeError:
+        _forget_standard_output()
 
 
 @app.command()

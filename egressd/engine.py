@@ -7,6 +7,7 @@ frames' time, so that a replay of what the ring saw gives the same events.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from egressd.addresses import mac_of, text_of
@@ -58,7 +59,17 @@ SPOKE_ITSELF = 1  # Look.detail of HOST: by ARP
 DNS_PORT, NTP_PORT = 53, 123
 EPHEMERAL = 32_768  # ports from here on are the clients' (Linux, ip_local_port_range)
 START = 60 * 1_000_000_000  # flows this soon after the first frame may have begun before it
+LINK_LOCAL = 0xA9FE  # 169.254.0.0/16: an address that a device has beside another
+ROUTER_TURNS = 4
 MAXIMUM_CONVERSATIONS = 200_000
+
+
+@dataclass(slots=True)
+class _Speaker:
+    """Who spoke last behind a MAC, and how often that changed."""
+
+    host: int
+    turns: int = 0
 
 
 class Engine:
@@ -91,7 +102,9 @@ class Engine:
         self._sources: list[Source] = []
         self._routers: set[str] = set()
         self._spoke_itself: set[tuple[str, str]] = set()  # (MAC, address) told by ARP
-        self._newest: dict[str, int] = {}  # MAC -> the IPv4 host that appeared last behind it
+        self._speakers: dict[str, _Speaker] = {}  # MACs that several IPv4 addresses stand behind
+        self._behind: dict[str, int] = {}  # MAC -> the first IPv4 host behind it
+        self._announced: set[str] = set()  # cameras
         self._first_frame: int | None = None
         self._last_frame = 0
         self._events: list[Event] = []
@@ -134,6 +147,10 @@ class Engine:
             if flows:
                 tally = Tally(bytes_out, bytes_in, frames_out, frames_in)
                 self._events += self._judge.scanned(index, flows, tally, self._last_frame)
+        for camera in self._judged.cameras:
+            if camera.id not in self._announced:
+                self._announced.add(camera.id)
+                self._events.append(CameraEvent(self._last_frame, camera))
         self._events += self._judge.finish(self._last_frame)
         self._events.append(CoverageEvent(self._last_frame, self.coverage()))
         return self._taken()
@@ -189,8 +206,9 @@ class Engine:
             version, high, low, mac = self._plane.host_of(look.row)
             host = Host(look.row, text_of(version, high, low), mac_of(mac))
             self._hosts[look.row] = host
-            if version == 4 and host.mac is not None and low >> 16 != 0xA9FE:
-                self._newest[host.mac] = host.index
+            if version == 4 and host.mac is not None and low >> 16 != LINK_LOCAL:
+                if self._behind.setdefault(host.mac, host.index) != host.index:
+                    self._speakers.setdefault(host.mac, _Speaker(host.index))
         if host.mac is not None:
             if look.detail == SPOKE_ITSELF:
                 self._spoke_itself.add((host.mac, host.ip))
@@ -208,18 +226,24 @@ class Engine:
                 host.behind_router = True
                 self._published(self._inventory.see_host(host, at), host, at)
 
-    def _is_shared(self, host: Host) -> bool:
-        """Has a later address taken over this MAC, and yet this one still speaks?"""
-        return (
-            host.mac is not None
-            and host.mac not in self._routers
-            and "." in host.ip
-            and self._newest.get(host.mac, host.index) != host.index
-            and (host.mac, host.ip) not in self._spoke_itself
-        )
+    def _speaks(self, host: Host, at: int) -> None:
+        """Addresses that take turns behind one MAC are hosts behind a router.
+
+        A device that is given another address drops the old one; where both go on, and neither
+        was claimed by ARP, they are two.
+        """
+        speaker = self._speakers.get(host.mac or "")
+        if speaker is None or host.mac is None or host.mac in self._routers:
+            return
+        if speaker.host != host.index and (host.mac, host.ip) not in self._spoke_itself:
+            speaker.host = host.index
+            speaker.turns += 1
+            if speaker.turns >= ROUTER_TURNS:
+                self._router(host.mac, at)
 
     def _published(self, camera: Camera | None, host: Host, at: int) -> None:
         if camera is not None:
+            self._announced.add(camera.id)
             self._events.append(CameraEvent(at, camera))
             if self._judged.camera_of(host.index) is camera:
                 self._events += self._judge.recognised(host.index, at)
@@ -233,8 +257,7 @@ class Engine:
         remote_mac = mac_of(self._plane.side_of(look.row, 1 - home)[0])
         if remote_mac is not None and remote_mac not in self._routers:
             self._router(remote_mac, look.time)
-        if self._is_shared(host) and host.mac is not None:
-            self._router(host.mac, look.time)
+        self._speaks(host, look.time)
         remote_ip = self._flows.address_of(look.row, 1 - home)
         local_port = look.port_b if home else look.port_a
         remote_port = look.port_a if home else look.port_b
@@ -312,10 +335,28 @@ class Engine:
             facts = []
         for fact in facts:
             self._fact(look, fact, ports)
+        if not facts and (look.protocol == UDP or look.stream == 0):
+            self._undecoded(look)
         if self._judge.has(look.row) and conversation.protocols:
             for protocol in conversation.protocols:
                 self._judge.learn(look.row, protocol, None)
             self._events += self._judge.tell(look.row, look.time)
+
+    def _undecoded(self, look: Look) -> None:
+        """Bytes no decoder knows may still tell what the host is."""
+        frame = self._frame(look)
+        ends = (
+            (look.host_a, look.side == 0, look.port_a),
+            (look.host_b, look.side == 1, look.port_b),
+        )
+        for index, sent, port in ends:
+            host = self._hosts.get(index)
+            if host is not None:
+                camera = self._inventory.see_payload(
+                    host, look.payload, "udp" if look.protocol == UDP else "tcp",
+                    sent=sent, local_port=port, ref=frame,
+                )  # fmt: skip
+                self._published(camera, host, look.time)
 
     # ---- facts -----------------------------------------------------------------------------
 
@@ -329,8 +370,8 @@ class Engine:
             host = self._hosts.get(index)
             if host is None:
                 continue
-            if sent and self._is_shared(host) and host.mac is not None:
-                self._router(host.mac, look.time)
+            if sent:
+                self._speaks(host, look.time)
             self._published(
                 self._inventory.see_fact(host, message, sent, port, frame), host, look.time
             )
@@ -419,6 +460,9 @@ class Engine:
             if server is not None and client is not None:
                 camera = self._inventory.see_media(server, client, frame)
                 self._published(camera, server, look.time)
+                recorder = self._inventory.camera_of(client.index)
+                if recorder is not None and recorder.id not in self._announced:
+                    self._published(recorder, client, look.time)
 
     def _dhcp(self, message: DhcpMessage, look: Look, frame: FrameRef) -> None:
         camera = self._inventory.see_dhcp(message, frame)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 Handler: TypeAlias = "Callable[[int, FrameType | None], object] | int"
 
+UNKNOWN_LINK = "unknown link type"  # egressd.dataplane.frames.REASONS
 SKIPPED_NAMED = 3  # in the warning about files that are no captures
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -99,6 +100,7 @@ def replay(options: Options) -> Outcome:
             interrupted=interrupted,
             warnings=(*site.warnings, *geo.warnings(case.coverage.last), *shift.warnings()),
             judged_all=options.judge_all,
+            unread_frames=case.coverage.malformed.get(UNKNOWN_LINK, 0),
         )
     if options.case is not None:
         with whole(options.case) as stream:

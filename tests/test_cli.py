@@ -7,7 +7,6 @@ these tests are about the shell around it.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import json
 import os
 import signal
@@ -136,6 +135,20 @@ def test_a_cut_capture_is_3_and_beats_1(cut: str) -> None:
 def test_what_is_no_capture_is_3(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "x").write_bytes(content)
     assert finds_nothing("replay", str(tmp_path / "x")).returncode == 3
+
+
+def test_an_unknown_link_type_is_3(tmp_path: Path) -> None:
+    # LINKTYPE_USER0 (147): private use, so that nobody can know what is in there.
+    header = HEADER[:20] + struct.pack("<I", 147)
+    (tmp_path / "user.pcap").write_bytes(header + RECORDS)
+    done = subprocess.run(
+        [sys.executable, "-c", REAL, "replay", str(tmp_path / "user.pcap")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "2 frames are of a link type that cannot be read" in done.stdout
 
 
 USAGE = {
@@ -357,7 +370,6 @@ def test_help_names_every_option(command: str) -> None:
     assert "--site" in done.stdout
 
 
-@pytest.mark.skipif(importlib.util.find_spec("egressd.engine") is None, reason="no engine yet")
 def test_the_real_engine_replays(capture: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", REAL, "replay", capture, "--json", "-"],

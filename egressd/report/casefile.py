@@ -58,12 +58,13 @@ class Run:
     interrupted: bool = False
     warnings: tuple[str, ...] = ()  # e.g. of old databases
     judged_all: bool = False  # every on-site host was judged, not cameras only
+    unread_frames: int = 0  # of a link type that nobody here can read
 
     @property
     def is_whole(self) -> bool:
-        """True if every input was read to its end and no frame in it was lost to damage."""
+        """True if every input was read to its end, and no frame was lost or could not be read."""
         lost = any(damage.lost for item in self.inputs for damage in item.damage)
-        return not self.interrupted and not lost
+        return not (self.interrupted or lost or self.unread_frames)
 
 
 def write_case(stream: TextIO, case: Case, run: Run) -> None:

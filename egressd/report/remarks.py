@@ -29,6 +29,9 @@ def remarks_of(case: Case, run: Run) -> list[str]:
     lines += damage[:DAMAGE_SHOWN]
     if len(damage) > DAMAGE_SHOWN:
         lines.append(f"and {len(damage) - DAMAGE_SHOWN} more places where an input is damaged")
+    if run.unread_frames:
+        unread = counted(run.unread_frames, "frame is", "frames are")
+        lines.append(f"{unread} of a link type that cannot be read: nothing is known of them.")
     lines += _coverage_remarks(case.coverage)
     return [*lines, *run.warnings]
 

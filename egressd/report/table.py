@@ -174,8 +174,9 @@ def _who(camera: Camera) -> Text:
 
 def _what(camera: Camera, *, wide: bool) -> Text:
     made = [camera.vendor or "", camera.model or ""]
-    kind = camera.kind.value if camera.kind is not Kind.CAMERA or camera.confidence else "host"
-    words = " ".join(word for word in [*made, kind] if word)
+    words = " ".join(word for word in [*made, camera.kind.value] if word)
+    if camera.kind is Kind.HOST:
+        return _lines([words])
     sure = "in the site file" if camera.listed else f"{camera.confidence:.0%} sure"
     return _lines([f"{words}, {sure}"] if wide else [words, sure])
 

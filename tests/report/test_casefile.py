@@ -14,6 +14,7 @@ from sample_case import full_case
 from egressd.capture.damage import Damage
 from egressd.model import Case
 from egressd.report.casefile import Input, Run, case_shape, write_case
+from egressd.report.remarks import remarks_of
 
 SCHEMA = Path(__file__).resolve().parents[2] / "egressd/schemas/case.schema.json"
 VALIDATOR = Draft202012Validator(json.loads(SCHEMA.read_text()))
@@ -60,6 +61,12 @@ def test_damage_makes_it_not_whole() -> None:
 def test_an_oddity_without_loss_leaves_it_whole() -> None:
     odd = Damage("a.pcap", 7, "odd", lost=False)
     assert Run((Input("a.pcap", 9, 3, (odd,)),)).is_whole
+
+
+def test_a_link_type_nobody_reads_makes_it_not_whole() -> None:
+    run = Run((), unread_frames=3)
+    assert not run.is_whole
+    assert "3 frames are of a link type" in remarks_of(full_case(), run)[0]
 
 
 def test_an_interrupted_run_says_so() -> None:
