@@ -29,10 +29,10 @@ fix: $(VENV)/ready  ## let ruff mend what it can
 	@$(BIN)/ruff check --quiet --fix; $(BIN)/ruff format
 
 accept: $(VENV)/ready  ## write the expected outputs anew and show what changed: read it
-	@$(BIN)/pytest --quiet --accept --capture=no tests/test_cases.py tests/test_readme.py
+	@$(BIN)/pytest --quiet --accept --capture=no tests/test_cases.py tests/test_docs.py
 
 bench: $(VENV)/ready  ## the numbers we publish
-	@$(BIN)/python -m bench.run
+	@$(BIN)/python -m bench
 
 $(VENV)/bin/pip:
 	@command -v gcc >/dev/null || { echo "egressd is compiled: install gcc and the headers of Python"; exit 1; }

@@ -44,10 +44,10 @@ class Plan:
 
     kinds: tuple[Kind, ...]
     rounds: int  # runs of each program on each file
-    least_rounds: int  # runs of a program that has used up its patience
+    least_rounds: int  # of a program that has used up its patience; one, three times over
     patience: Seconds  # for one program on one kind
     starts: int  # runs of the start-up measures
-    timeout: Seconds = 180.0  # for one run of one program
+    timeout: Seconds = 120.0  # for one run of one program
 
 
 SITE_MIX = Kind(
@@ -65,9 +65,10 @@ NAME_DENSE = Kind(
 )
 SMALL_FRAMES = Kind(
     "small-frames",
-    "60-byte datagrams in up to a million flows",
+    "60-byte datagrams in up to a million flows; no camera is listed",
     Sizes(1_000_000, 4_000_000),
     Sizes(20_000, 100_000),
+    site=SITES / "networks-only.yaml",
     many_flows=True,
 )
 TEN_THOUSAND_CAMERAS = Kind(

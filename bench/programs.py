@@ -28,6 +28,7 @@ DPKT = "dpkt"
 TSHARK_FIELDS = "tshark fields"
 TSHARK_CONVERSATIONS = "tshark conv"
 
+EGRESSD_FRAMES = re.compile(r"^([0-9,]{1,20}) frames?, ", re.MULTILINE)  # above its table
 NDPI_VERSION = re.compile(r"nDPI \(([^)]{1,40})\)|nDPI ([0-9][0-9.]{0,20})")
 NDPI_PACKETS = re.compile(r"^\s*IP packets:\s+([0-9]+)\s+of ([0-9]+) packets total", re.MULTILINE)
 FIELDS = (
@@ -54,7 +55,7 @@ class Program:
     shown: str  # the command, as a person would type it
     does: str
     command: Callable[[Task], list[str]]
-    frames: Callable[[str], int | None]  # what it says it read, from its standard output
+    frames: Callable[[str], int | None] | None  # reads what it says it read; None: it never says
     slow: bool = False  # gets the slice of every kind
     accepted: frozenset[int] = frozenset({0})
 
@@ -82,6 +83,13 @@ def egressd_path() -> str | None:
     """Return the egressd of this interpreter, or the one on the path."""
     beside = Path(sys.executable).with_name("egressd")
     return str(beside) if beside.exists() else shutil.which("egressd")
+
+
+def read_egressd_frames(output: str) -> int | None:
+    """Return how many frames egressd says it looked at, None if it does not say."""
+    found = EGRESSD_FRAMES.search(output)
+    digits = found[1].replace(",", "") if found else ""
+    return int(digits) if digits else None
 
 
 def read_ndpi_frames(output: str) -> int | None:
@@ -119,7 +127,7 @@ def _egressd() -> list[Program | Absent]:
             "egressd replay FILE --site SITE",
             "all features; the table is thrown away",
             command,
-            _says_nothing,
+            read_egressd_frames,
             accepted=frozenset({0, 1}),
         ),
         Program(
@@ -128,7 +136,7 @@ def _egressd() -> list[Program | Absent]:
             "egressd replay FILE --site SITE --eve EVE --log judged",
             "all features; EVE lines of every judged flow written to a file",
             lambda task: [*command(task), "--eve", str(task.eve), "--log", "judged"],
-            _says_nothing,
+            read_egressd_frames,
             accepted=frozenset({0, 1}),
         ),
     ]
@@ -203,14 +211,10 @@ def _tshark() -> list[Program | Absent]:
                 *("tshark", "-n", "-r", str(task.capture)),
                 *("-q", "-z", "conv,tcp", "-z", "conv,udp"),
             ],
-            _says_nothing,
+            None,
             slow=True,
         ),
     ]
-
-
-def _says_nothing(_: str) -> None:
-    """Stand in for programs that do not say how many frames they read."""
 
 
 def _count_lines(output: str) -> int:

@@ -16,13 +16,14 @@ from bench.files import Capture, make_capture, remove_stale, warm
 from bench.machine import machine_since, start_watch
 from bench.measure import RunError, Sample, measure
 from bench.plan import SITE_MIX, Kind, Plan, Sizes
-from bench.programs import NDPI, Absent, Program, Task, egressd_path
+from bench.programs import EGRESSD, NDPI, Absent, Program, Task
 from bench.rates import Measurement, Runs, measurement_of
 from bench.results import Contestant, Failure, Results, Start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+ROOT = Path(__file__).parent.parent
 START_FRAMES = 100
 VERSION = "egressd --version"
 SMALL_REPLAY = "100-packet replay"
@@ -61,7 +62,10 @@ def run_bench(
         bench = _Bench(plan, Path(scratch), say, made, failures)
         for kind in plan.kinds:
             measurements += bench.measure_kind(kind, present)
-        starts = bench.measure_starts(make_capture(SITE_MIX, START_FRAMES, data))
+        starts: list[Start] = []
+        for program in present:
+            if program.name == EGRESSD:
+                starts = bench.measure_starts(program, make_capture(SITE_MIX, START_FRAMES, data))
     return Results(
         quick=quick,
         machine=machine_since(watch),
@@ -89,30 +93,47 @@ class _Bench:
             warm(self.captures[kind.name, frames].path)
         for number in range(self.plan.rounds):
             for one in list(series):
-                if number >= self.plan.least_rounds and one.spent >= self.plan.patience:
+                if number >= self._rounds_of(one):
                     continue
                 try:
                     self._take_turn(kind, one)
                 except RunError as error:
                     series.remove(one)
-                    self.failures.append(Failure(kind.name, one.program.name, str(error)))
-                    self.say(f"{kind.name}: {one.program.name}: {error}")
+                    self._failed(kind.name, one.program.name, error)
         return [self._finish(kind, one) for one in series]
+
+    def _rounds_of(self, one: _Series) -> int:
+        """Return how many rounds a program may have, given what it has taken so far."""
+        if one.spent < self.plan.patience:
+            return self.plan.rounds
+        return self.plan.least_rounds if one.spent < 3 * self.plan.patience else 1
 
     def _take_turn(self, kind: Kind, one: _Series) -> None:
         for frames in (one.sizes.small, one.sizes.large):
-            task = Task(self.captures[kind.name, frames].path, kind.site, self.scratch / "eve.json")
-            task.eve.unlink(missing_ok=True)
-            sample = measure(
-                one.program.command(task),
-                timeout=self.plan.timeout,
-                accepted=one.program.accepted,
-            )
-            counted = one.program.frames(sample.output)
-            if counted is not None and counted != frames:
-                raise RunError(f"read {counted:,} of {frames:,} frames")
+            capture = self.captures[kind.name, frames]
+            sample = self._read(one.program, capture, kind.site)
             one.samples.setdefault(frames, []).append(sample)
             one.spent += sample.seconds
+
+    def _read(self, program: Program, capture: Capture, site: Path) -> Sample:
+        """Let a program read a capture, and see that it read all of it."""
+        task = Task(capture.path, site, self.scratch / "eve.json")
+        task.eve.unlink(missing_ok=True)
+        sample = measure(
+            program.command(task), timeout=self.plan.timeout, accepted=program.accepted
+        )
+        if program.frames is not None:
+            counted = program.frames(sample.output)
+            if counted is None:
+                raise RunError("did not say how many frames it read")
+            if counted != capture.frames:
+                raise RunError(f"read {counted:,} of {capture.frames:,} frames")
+        return sample
+
+    def _failed(self, kind: str, what: str, error: RunError) -> None:
+        reason = str(error).replace(f"{self.scratch.parent}/", "").replace(f"{ROOT}/", "")
+        self.failures.append(Failure(kind, what, reason))
+        self.say(f"{kind}: {what}: {error}")
 
     def _finish(self, kind: Kind, one: _Series) -> Measurement:
         small, large = (
@@ -125,30 +146,29 @@ class _Bench:
         self.say(f"{kind.name}: {one.program.name}: {told}")
         return found
 
-    def measure_starts(self, capture: Capture) -> list[Start]:
+    def measure_starts(self, egressd: Program, capture: Capture) -> list[Start]:
         """Measure how long egressd takes to say its version, and to replay a hundred packets."""
-        egressd = egressd_path()
-        if egressd is None:
+        version = [egressd.command(Task(capture.path, SITE_MIX.site, self.scratch))[0], "--version"]
+        return [
+            *self._start(
+                VERSION,
+                VERSION,
+                lambda: measure(version, timeout=self.plan.timeout, accepted=frozenset({0})),
+            ),
+            *self._start(
+                SMALL_REPLAY, egressd.shown, lambda: self._read(egressd, capture, SITE_MIX.site)
+            ),
+        ]
+
+    def _start(self, what: str, shown: str, run: Callable[[], Sample]) -> list[Start]:
+        try:
+            samples = [run() for _ in range(self.plan.starts)]
+        except RunError as error:
+            self._failed("start-up", what, error)
             return []
-        site = ["--site", str(SITE_MIX.site)]
-        replay = [egressd, "replay", str(capture.path), *site]
-        commands = {VERSION: [egressd, "--version"], SMALL_REPLAY: replay}
-        starts = []
-        for what, command in commands.items():
-            try:
-                samples = [
-                    measure(command, timeout=self.plan.timeout, accepted=frozenset({0, 1}))
-                    for _ in range(self.plan.starts)
-                ]
-            except RunError as error:
-                self.failures.append(Failure("start-up", what, str(error)))
-                self.say(f"{what}: {error}")
-                continue
-            shown = VERSION if what == VERSION else "egressd replay FILE --site SITE"
-            start = Start(what, shown, tuple(s.seconds for s in samples), _peak_of(samples))
-            self.say(f"{what}: {median(start.seconds):.3f} s")
-            starts.append(start)
-        return starts
+        start = Start(what, shown, tuple(round(s.seconds, 4) for s in samples), _peak_of(samples))
+        self.say(f"{what}: {median(start.seconds):.3f} s")
+        return [start]
 
 
 def sizes_for(kind: Kind, program: Program) -> Sizes:

@@ -11,6 +11,7 @@ import errno
 import re
 import signal
 import sys
+import traceback
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum
@@ -99,6 +100,9 @@ def main() -> None:
         _stop(str(error))
     except OSError as error:
         _stop(_told(error))
+    except Exception:  # noqa: BLE001 - left to Python it would end with 1, which means findings
+        traceback.print_exc()
+        _stop("this is a bug in egressd; please report it with the lines above")
 
 
 @app.callback(invoke_without_command=True)

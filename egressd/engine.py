@@ -54,11 +54,11 @@ if TYPE_CHECKING:
     from egressd.identify.inventory import Inventory
 
 TCP, UDP = 6, 17
-OPENER_B, OPENER_KNOWN = 1, 2  # Look.detail of NEW
+OPENER_B = 1  # Look.detail of NEW: the side that did not send first opened the flow
 SPOKE_ITSELF = 1  # Look.detail of HOST: by ARP
+# Systems send with 64, 128 or 255 hops to go; a few less have been spent on routers.
+ROUTED_HOPS = frozenset({61, 62, 63, 125, 126, 127, 252, 253, 254})
 DNS_PORT, NTP_PORT = 53, 123
-EPHEMERAL = 32_768  # ports from here on are the clients' (Linux, ip_local_port_range)
-START = 60 * 1_000_000_000  # flows this soon after the first frame may have begun before it
 LINK_LOCAL = 0xA9FE  # 169.254.0.0/16: an address that a device has beside another
 ROUTER_TURNS = 4
 MAXIMUM_CONVERSATIONS = 200_000
@@ -101,6 +101,7 @@ class Engine:
         self._errors: Counter[str] = Counter()
         self._sources: list[Source] = []
         self._routers: set[str] = set()
+        self._routed: set[int] = set()  # hosts whose packets have passed a router
         self._spoke_itself: set[tuple[str, str]] = set()  # (MAC, address) told by ARP
         self._speakers: dict[str, _Speaker] = {}  # MACs that several IPv4 addresses stand behind
         self._behind: dict[str, int] = {}  # MAC -> the first IPv4 host behind it
@@ -202,21 +203,31 @@ class Engine:
     def _host(self, look: Look) -> None:
         """A new address behind a MAC, or one that spoke for itself by ARP."""
         host = self._hosts.get(look.row)
+        known = host is not None
         if host is None:
-            version, high, low, mac = self._plane.host_of(look.row)
-            host = Host(look.row, text_of(version, high, low), mac_of(mac))
-            self._hosts[look.row] = host
-            if version == 4 and host.mac is not None and low >> 16 != LINK_LOCAL:
-                if self._behind.setdefault(host.mac, host.index) != host.index:
-                    self._speakers.setdefault(host.mac, _Speaker(host.index))
-        if host.mac is not None:
-            if look.detail == SPOKE_ITSELF:
-                self._spoke_itself.add((host.mac, host.ip))
-            host.behind_router = self._is_behind_router(host)
-        self._published(self._inventory.see_host(host, look.time), host, look.time)
+            host = self._introduced(look.row)
+        if host.mac is not None and look.detail == SPOKE_ITSELF:
+            self._spoke_itself.add((host.mac, host.ip))
+        if look.hops in ROUTED_HOPS:
+            self._routed.add(host.index)
+        before = host.behind_router
+        host.behind_router = host.mac is not None and self._is_behind_router(host)
+        if not known or host.behind_router != before:
+            self._published(self._inventory.see_host(host, look.time), host, look.time)
+
+    def _introduced(self, index: int) -> Host:
+        version, high, low, mac, _ = self._plane.host_of(index)
+        host = Host(index, text_of(version, high, low), mac_of(mac))
+        self._hosts[index] = host
+        if version == 4 and host.mac is not None and low >> 16 != LINK_LOCAL:
+            if self._behind.setdefault(host.mac, index) != index:
+                self._speakers.setdefault(host.mac, _Speaker(index))
+        return host
 
     def _is_behind_router(self, host: Host) -> bool:
-        return host.mac in self._routers and (host.mac, host.ip) not in self._spoke_itself
+        if (host.mac, host.ip) in self._spoke_itself:
+            return False
+        return host.mac in self._routers or host.index in self._routed
 
     def _router(self, mac: str, at: int) -> None:
         """A MAC is a router's: hosts behind it are known by their addresses."""
@@ -261,26 +272,15 @@ class Engine:
         remote_ip = self._flows.address_of(look.row, 1 - home)
         local_port = look.port_b if home else look.port_a
         remote_port = look.port_a if home else look.port_b
-        inbound = self._is_inbound(look, home, local_port, remote_port)
+        inbound = home != (1 if look.detail & OPENER_B else 0)
         self._events += self._judge.begin(
             Opening(
                 look.row, host.index, remote_ip, remote_port, local_port, look.protocol,
                 Direction.INBOUND if inbound else Direction.OUTBOUND,
                 self._names_of(host, remote_ip, look.time), look.time, self._frame(look),
+                replied=not inbound and bool(home),
             )  # fmt: skip
         )
-
-    def _is_inbound(self, look: Look, home: int, local_port: int, remote_port: int) -> bool:
-        opener = 1 if look.detail & OPENER_B else 0
-        if opener == home:
-            return False
-        if look.protocol == TCP and look.detail & OPENER_KNOWN:
-            return True
-        # The far end spoke first, but the beginning may have gone unseen: a server answers a
-        # client's port.
-        at_start = self._first_frame is not None and look.time - self._first_frame < START
-        guess = look.protocol == TCP or at_start
-        return not (guess and remote_port < EPHEMERAL <= local_port)
 
     def _names_of(self, host: Host, ip: str, at: int) -> list[Name]:
         names = self._names.names_of(host.ip, ip, at)
@@ -322,7 +322,7 @@ class Engine:
         ports = (look.port_b, look.port_a) if look.side else (look.port_a, look.port_b)
         try:
             if look.protocol == UDP:
-                facts = read_datagram(conversation, look.payload, ports)
+                facts = read_datagram(conversation, look.side, look.payload, ports)
             elif look.protocol == TCP:
                 facts = read_segment(
                     conversation, look.side, look.stream, look.payload,
@@ -337,6 +337,8 @@ class Engine:
             self._fact(look, fact, ports)
         if not facts and (look.protocol == UDP or look.stream == 0):
             self._undecoded(look)
+        if conversation.media[look.side] and (look.host_b if look.side else look.host_a):
+            self._judge.media(look.row, look.time, self._frame(look))
         if self._judge.has(look.row) and conversation.protocols:
             for protocol in conversation.protocols:
                 self._judge.learn(look.row, protocol, None)
@@ -454,8 +456,11 @@ class Engine:
         conversation = self._conversations[look.row]
         if isinstance(message, RtspRequest):
             conversation.playing = message.method == "PLAY"
+            if message.transport and "interleaved" in message.transport:
+                conversation.interleaved = True
         elif conversation.playing and message.status == 200:
             conversation.playing = False
+            conversation.media[look.side] = conversation.interleaved
             server, client = self._hosts.get(sender), self._hosts.get(receiver)
             if server is not None and client is not None:
                 camera = self._inventory.see_media(server, client, frame)

@@ -60,11 +60,11 @@ def root() -> Path:
 def egressd() -> Egressd:
     """Return the whole program: called with arguments, it runs in the project's folder."""
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, columns: int = 80) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", "from egressd.cli import main; main()", *arguments],
             cwd=ROOT,
-            env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "COLUMNS": "80"},
+            env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "COLUMNS": str(columns)},
             capture_output=True,
             text=True,
             check=False,

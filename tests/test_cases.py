@@ -97,7 +97,7 @@ def test_a_case_agrees_with_the_generator_of_its_capture(case: Path, root: Path)
 
 
 def findings_of(lines: list[str]) -> set[Told]:
-    """Return the findings of alerts as they stood at last, without lookups that a contact followed."""
+    """Return the findings as last told, without lookups that a contact followed."""
     alerts = [event["egressd"] for line in lines if "alert" in (event := json.loads(line))]
     last = {alert["finding"]: alert for alert in alerts}
     told = {

@@ -343,6 +343,17 @@ def test_explain_shows_the_packets(capture: str) -> None:
     assert "00:00:5e:00:53:01" in done.stdout
 
 
+def test_a_bug_is_not_a_finding(capture: str) -> None:
+    done = subprocess.run(
+        Program(feeding="raise KeyError(1)").command("replay", capture),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.endswith("this is a bug in egressd; please report it with the lines above\n")
+
+
 def test_explain_knows_what_was_meant(capture: str) -> None:
     done = finds("explain", capture, "f1")
     assert done.returncode == 2

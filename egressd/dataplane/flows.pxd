@@ -65,6 +65,7 @@ cdef struct HostRow:  # one on-site address behind one MAC
     uint32_t contacts
     uint8_t version
     uint8_t flags
+    uint8_t hops  # hop limit of the first packet it sent to one host, 0 until then
 
 cdef class FlowTable:
     cdef Row[::1] rows

@@ -285,6 +285,7 @@ class HostTable:
         self.hosts[at].mac = mac
         self.hosts[at].version = version
         self.hosts[at].flags = 0
+        self.hosts[at].hops = 0
         self.clear(at)
         self.hosts[at].next = self.buckets[bucket]
         self.buckets[bucket] = at

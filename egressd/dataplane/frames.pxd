@@ -13,7 +13,7 @@ cdef class Frame:
     cdef int vlans
     cdef uint16_t vlan0, vlan1
     # Network layer.
-    cdef int version, protocol, fragmented, more_fragments
+    cdef int version, protocol, hops, fragmented, more_fragments
     cdef uint64_t src_hi, src_lo, dst_hi, dst_lo
     cdef uint32_t ip_id, fragment_offset
     cdef Py_ssize_t network, ip_end

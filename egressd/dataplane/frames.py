@@ -402,6 +402,8 @@ class Frame:
         if pos + 1 > self.limit:
             return self.fail(R_TUNNEL)
         self.stripped += pos - self.network
+        self.src_mac = NO_MAC  # those outside are the tunnel's ends
+        self.dst_mac = NO_MAC
         return self.raw_ip(buf, pos)
 
     # ---- network layer ----------------------------------------------------------------------
@@ -441,6 +443,7 @@ class Frame:
         self.more_fragments = 1 if fragment & 0x2000 else 0
         self.fragment_offset = (fragment & 0x1FFF) * 8
         self.fragmented = 1 if self.more_fragments or self.fragment_offset else 0
+        self.hops = buf[pos + 8]
         self.protocol = buf[pos + 9]
         self.src_hi = 0
         self.src_lo = u32(buf, pos + 12)
@@ -468,6 +471,7 @@ class Frame:
         self.dst_hi = u64(buf, pos + 24)
         self.dst_lo = u64(buf, pos + 32)
         protocol: cython.int = buf[pos + 6]
+        self.hops = buf[pos + 7]
         pos += 40
         depth: cython.int
         for depth in range(12):

@@ -7,7 +7,7 @@ from cython.cimports.libc.stdint import int64_t, uint32_t, uint64_t
 class LookKind:
     """Kinds of looks."""
 
-    HOST = 1  # a new on-site host; `detail` 1: it said so itself by ARP
+    HOST = 1  # a new on-site host; `detail` 1: it said so itself by ARP, 2: its hop limit is known
     NEW = 2  # the first frame of a flow that leaves the site
     PAYLOAD = 3  # a segment or datagram worth decoding
     ANSWERED = 4  # the first frame from the side that did not begin
@@ -46,6 +46,7 @@ class Look:
     own_frames_b = cython.declare(uint64_t, visibility="public")
     payload_bytes_a = cython.declare(uint64_t, visibility="public")
     payload_bytes_b = cython.declare(uint64_t, visibility="public")
+    hops = cython.declare(cython.int, visibility="public")
     stream = cython.declare(uint32_t, visibility="public")
     cut = cython.declare(cython.bint, visibility="public")
     payload = cython.declare(bytes, visibility="public")

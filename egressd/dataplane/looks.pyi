@@ -33,6 +33,7 @@ class Look:
     own_frames_b: int
     payload_bytes_a: int
     payload_bytes_b: int
+    hops: int
     stream: int
     cut: bool
     payload: bytes

@@ -20,7 +20,7 @@ cdef struct Event:  # a look before it is drained
     uint16_t source
     uint8_t kind
     uint8_t side
-    uint8_t fresh
+    uint8_t fresh  # K_HOST: hop limit
     uint8_t cut
     uint8_t assembled
     uint8_t detail
@@ -73,9 +73,11 @@ cdef class Plane:
     cdef int flow(self, int copy) except -1 nogil
     cdef int reopens(self) except -1 nogil
     cdef int introduce(self) except -1 nogil
+    cdef int is_reply(self, int place_a, int place_b) except -1 nogil
     cdef int has_budget(self, uint32_t host) except -1 nogil
     cdef int is_icmp_error(self) except -1 nogil
-    cdef uint32_t host(self, uint64_t hi, uint64_t lo, uint64_t mac) except? 0xffffffff nogil
+    cdef uint32_t host(self, uint64_t hi, uint64_t lo, uint64_t mac, int hops) except? 0xffffffff nogil
+    cdef int heard(self, uint32_t host) except -1 nogil
     cdef int charge(self, int side, int copy) except -1 nogil
     cdef int is_duplicate(self, const uint8_t[::1] buf) except -1 nogil
     cdef int mirror_copies(self) except -1 nogil

@@ -297,10 +297,15 @@ class Plane:
         flags: uint32_t = 0
         host: uint32_t = 0
         if place_a == 1:
-            host = self.host(self.frame.src_hi, self.frame.src_lo, self.frame.src_mac)
+            host = self.host(
+                self.frame.src_hi,
+                self.frame.src_lo,
+                self.frame.src_mac,
+                0 if place_b == 2 else self.frame.hops,  # groups get hop limits of their own
+            )
             self.table.sides[2 * row].host = host
         if place_b == 1:
-            host = self.host(self.frame.dst_hi, self.frame.dst_lo, self.frame.dst_mac)
+            host = self.host(self.frame.dst_hi, self.frame.dst_lo, self.frame.dst_mac, 0)
             self.table.sides[2 * row + 1].host = host
         if self.is_icmp_error():
             flags |= ERROR
@@ -313,8 +318,12 @@ class Plane:
                     flags |= OPENER_B
             elif self.frame.sport < 1024 and self.frame.dport >= 1024:
                 flags |= OPENER_B  # a guess: servers sit on the low ports
+            elif self.is_reply(place_a, place_b):
+                flags |= OPENER_B
         elif self.frame.protocol == UDP:
             if self.frame.sport < 1024 and self.frame.dport >= 1024:
+                flags |= OPENER_B
+            elif self.is_reply(place_a, place_b):
                 flags |= OPENER_B
             else:
                 flags |= OPENER_KNOWN
@@ -332,6 +341,19 @@ class Plane:
                 self.shed += 1
         return 0
 
+    def is_reply(self, place_a, place_b):
+        """Is this a far end's first packet to a client's port, which nobody could have known?
+
+        Then the beginning went unseen. Ports from 32768 on are the clients' (Linux,
+        ip_local_port_range).
+        """
+        return (
+            place_a == 0
+            and place_b == 1
+            and self.frame.sport < 32_768
+            and self.frame.dport >= 32_768
+        )
+
     def has_budget(self, host):
         """One host may announce so many off-site flows an hour; the rest keep counters only."""
         hour: int64_t = self.now // (3600 * SECOND)
@@ -348,13 +370,30 @@ class Plane:
             return kind == 3 or kind == 4 or kind == 5 or kind == 11 or kind == 12
         return self.frame.protocol == ICMPV6 and 0 <= kind < 128
 
-    def host(self, hi, lo, mac):
-        """Return the host row of an on-site address; announce a new one."""
+    def host(self, hi, lo, mac, hops):
+        """Return the host row of an on-site address; announce a new one.
+
+        `hops` is the hop limit of a packet that it sent, 0 where it sent none.
+        """
         before: uint32_t = self.host_table.count
         host: uint32_t = self.host_table.find_or_add(self.frame.version, hi, lo, mac)
         if self.host_table.count != before:
+            self.host_table.hosts[host].hops = hops
             self.write(K_HOST, 0, host)
+            self.events[self.event_count - 1].fresh = hops
+        elif hops:
+            self.heard(host)
         return host
+
+    def heard(self, host):
+        """Keep the hop limit a host sends with: it tells whether a router stands before it."""
+        if host > 1 and self.host_table.hosts[host].hops == 0:
+            self.host_table.hosts[host].hops = self.frame.hops
+            at: cython.Py_ssize_t = self.event_count
+            self.write(K_HOST, 0, host)
+            self.events[at].detail = 2
+            self.events[at].fresh = self.frame.hops
+        return 0
 
     def charge(self, side, copy):
         """Add the frame to the counters; return 1 where it is a mirror duplicate."""
@@ -376,6 +415,7 @@ class Plane:
         if side == 1 and not flags & ANSWERED:
             flags |= ANSWERED
             self.table.rows[row].flags = flags
+            self.heard(self.table.sides[s].host)
             if flags & WATCHED:
                 self.emit(K_ANSWERED, side)
         if self.table.rows[row].turns == 0:
@@ -682,7 +722,7 @@ class Plane:
         self.frame.version = 4
         if self.host_table.place(4, 0, lo) != 1:
             return 0
-        host: uint32_t = self.host(0, lo, mac)
+        host: uint32_t = self.host(0, lo, mac, 0)
         if host > 1 and not self.host_table.hosts[host].flags & 1:
             self.host_table.hosts[host].flags |= 1
             at: cython.Py_ssize_t = self.event_count
@@ -917,6 +957,7 @@ class Plane:
             look.number = self.events[i].number
             look.source = self.events[i].source
             look.detail = self.events[i].detail
+            look.hops = self.events[i].fresh
             if self.events[i].kind != K_HOST:
                 look.flow = self.table.rows[row].id
                 look.protocol = self.table.rows[row].protocol
@@ -989,13 +1030,14 @@ class Plane:
         )
 
     def host_of(self, index: int) -> tuple:
-        """Return (version, hi, lo, mac) of an on-site host."""
+        """Return (version, hi, lo, mac, hop limit or 0) of an on-site host."""
         i: uint32_t = index
         return (
             self.host_table.hosts[i].version,
             self.host_table.hosts[i].ip_hi,
             self.host_table.hosts[i].ip_lo,
             self.host_table.hosts[i].mac,
+            self.host_table.hosts[i].hops,
         )
 
     def shed_of(self, index: int) -> tuple:

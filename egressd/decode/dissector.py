@@ -17,6 +17,7 @@ from egressd.decode.http import read_http_request, read_http_response
 from egressd.decode.mqtt import read_mqtt_connect
 from egressd.decode.ntp import read_ntp
 from egressd.decode.quic import QuicReader, is_quic_initial, read_gquic_chlo
+from egressd.decode.rtp import RtpTrail, read_rtp_header
 from egressd.decode.rtsp import read_rtsp_request, read_rtsp_response
 from egressd.decode.stream import StreamHead
 from egressd.decode.stun import read_stun, read_stun_stream
@@ -71,6 +72,9 @@ class Conversation:
     streams: tuple[_Stream, _Stream] = field(default_factory=lambda: (_Stream(), _Stream()))
     quic: QuicReader | None = None
     playing: bool = False  # RTSP: PLAY was asked, not yet answered
+    interleaved: bool = False  # RTSP: the media comes in the same connection
+    media: list[bool] = field(default_factory=lambda: [False, False])  # a side sends it
+    rtp: RtpTrail | None = None
 
     def note(self, protocol: str) -> None:
         """Remember a protocol of this flow, outermost first."""
@@ -78,13 +82,16 @@ class Conversation:
             self.protocols.append(protocol)
 
 
-def read_datagram(conversation: Conversation, payload: bytes, ports: tuple[int, int]) -> list[Fact]:
+def read_datagram(
+    conversation: Conversation, side: int, payload: bytes, ports: tuple[int, int]
+) -> list[Fact]:
     """Return the facts in a UDP payload sent from ports[0] to ports[1].
 
     Raises DecodeError for a broken message of a known protocol.
     """
     fact = _by_port(payload, ports) or _by_bytes(conversation, payload)
     if fact is None:
+        _follow_rtp(conversation, side, payload)
         return []
     conversation.note(fact.protocol)
     return [fact]
@@ -261,6 +268,19 @@ def _by_bytes(conversation: Conversation, payload: bytes) -> Fact | None:
     if gquic is not None:
         return Fact("gquic", gquic)
     return None
+
+
+def _follow_rtp(conversation: Conversation, side: int, payload: bytes) -> None:
+    """RTP has no magic: a run of packets that count as RTP does is one."""
+    header = read_rtp_header(payload)
+    if header is None:
+        return
+    trail = conversation.rtp
+    if trail is None:
+        trail = conversation.rtp = RtpTrail()
+    if trail.follow(side, header):
+        conversation.media[side] = True
+        conversation.note("rtp")
 
 
 def _by_first_bytes(head: bytes, *, final: bool) -> Fact | NeedMore | None:

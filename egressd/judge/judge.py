@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from egressd.config import Site
     from egressd.judge.policy import Policy
 
+TCP = 6
 MAXIMUM_EPISODES = 250_000
 MAXIMUM_NAMES = 16  # of one destination
 
@@ -75,6 +76,7 @@ class Opening:
     at: Nanoseconds
     frame: FrameRef
     on_site: bool = False
+    replied: bool = False  # its first frame is an answer to what was not seen
 
 
 @dataclass(slots=True)
@@ -140,9 +142,11 @@ class Judge:
             episode,
             opening.host,
             opening.direction is Direction.INBOUND,
-            opening.protocol != 6,
+            opening.protocol != TCP,
         )
         self._learn_names(episode, opening.names)
+        if opening.replied and opening.protocol != TCP:
+            self._rise(episode, Stage.PAYLOAD, opening.at, opening.frame)
         return self._tell(episode, opening.at)
 
     def answered(self, row: int, *, by_host: bool, at: Nanoseconds, frame: FrameRef) -> None:
@@ -170,6 +174,12 @@ class Judge:
         thread = self._threads.get(row)
         if thread is not None:
             self._rise(thread.episode, Stage.PAYLOAD, at, frame)
+
+    def media(self, row: int, at: Nanoseconds, frame: FrameRef) -> None:
+        """Audio or video went out."""
+        thread = self._threads.get(row)
+        if thread is not None:
+            self._rise(thread.episode, Stage.MEDIA, at, frame)
 
     def refused(self, row: int, *, reset: bool, frame: FrameRef) -> None:
         """A reset or an ICMP error came."""
@@ -372,7 +382,7 @@ class Judge:
                 if episode is None or episode.is_over(opening.at):
                     continue
                 if local is None and inbound_port is not None:
-                    if opening.protocol == 6:
+                    if opening.protocol == TCP:
                         continue
                     opening.direction = Direction.OUTBOUND
                 return episode

@@ -25,6 +25,7 @@ from bench.programs import (
     Absent,
     Program,
     find_programs,
+    read_egressd_frames,
     read_loop_frames,
     read_ndpi_frames,
     read_ndpi_version,
@@ -154,9 +155,17 @@ def test_ndpi_output_without_its_count_has_no_count(text: str) -> None:
 
 @given(st.text(max_size=300))
 def test_reading_what_programs_say_never_fails(text: str) -> None:
+    read_egressd_frames(text)
     read_ndpi_frames(text)
     read_ndpi_version(text)
     read_loop_frames(text)
+
+
+def test_egressd_says_how_many_frames_it_looked_at() -> None:
+    heading = "Bench: site-mix.pcap\n4,000,000 frames, 4.3 GB, 22,334 flows\n"
+    assert read_egressd_frames(heading) == 4_000_000
+    assert read_egressd_frames("Traceback (most recent call last):\n") is None
+    assert read_egressd_frames(",,, frames, \n") is None
 
 
 def test_our_own_loops_say_what_they_read() -> None:
@@ -207,7 +216,7 @@ def test_a_quick_run_measures_the_same_kinds() -> None:
 
 
 def test_slow_programs_get_the_slice() -> None:
-    slow = Program("p", "1", "", "", lambda _: [], lambda _: None, slow=True)
+    slow = Program("p", "1", "", "", lambda _: [], None, slow=True)
     fast = replace(slow, slow=False)
     assert sizes_for(SITE_MIX, slow) == SITE_MIX.slice
     assert sizes_for(SITE_MIX, fast) == SITE_MIX.sizes
@@ -351,8 +360,9 @@ def test_a_small_run_measures_who_is_there_and_names_who_is_not(tmp_path: Path) 
         program for program in find_programs(None) if program.name in {NDPI, DPKT, "nfstream"}
     ]
     liar = Program("liar", "1", "", "", lambda _: ["echo", "7 frames"], read_loop_frames)
+    mute = replace(liar, name="mute", command=lambda _: ["echo"])
     gone = Absent("zeek", "not installed")
-    results = run_bench(plan, [*wanted, liar, gone], tmp_path, lambda _: None)
+    results = run_bench(plan, [*wanted, liar, mute, gone], tmp_path, lambda _: None)
     ndpi = results.find("site-mix", NDPI)
     dpkt = results.find("site-mix", DPKT)
     assert ndpi is not None
@@ -361,7 +371,8 @@ def test_a_small_run_measures_who_is_there_and_names_who_is_not(tmp_path: Path) 
     assert (dpkt.small.frames, dpkt.large.frames) == (100, 400)
     assert len(ndpi.large.seconds) == 2
     assert [(it.program, it.reason) for it in results.failures if it.kind == "site-mix"] == [
-        ("liar", "read 7 of 200 frames")
+        ("liar", "read 7 of 200 frames"),
+        ("mute", "did not say how many frames it read"),
     ]
     page = render(results)
     assert "not measured: not installed" in page

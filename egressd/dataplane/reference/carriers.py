@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from egressd.dataplane.reference.layers import IPV4, IPV6, Layer, Malformed, number_of
+from egressd.dataplane.reference.layers import IPV4, IPV6, NO_MAC, Layer, Malformed, number_of
 from egressd.dataplane.reference.links import (
     MPLS,
     MPLS_MULTICAST,
@@ -80,6 +80,7 @@ def _udp_carrier(packet: Packet) -> Callable[[Layer], Opened | None] | None:
 def _ip(layer: Layer) -> Opened:
     if not layer.data:
         raise Malformed("tunnel header cut")
+    layer.src_mac = layer.dst_mac = NO_MAC  # those outside are the tunnel's ends
     return open_raw(layer)
 
 
@@ -192,6 +193,19 @@ def _gtp(layer: Layer) -> Opened | None:
     return _ip(layer)
 
 
+def _capwap(layer: Layer) -> Opened | None:
+    # RFC 5415 4.3: preamble(1), header length in words(5 bits) radio(5) binding(5) T(1),
+    # F(1) L W M K: with T an 802.11 frame, else Ethernet; F is a fragment, K keeps alive
+    data = layer.data
+    size = 4 * (data[1] >> 3)
+    if data[0] != 0 or data[3] & 0x88 or size < 8:
+        return None
+    if not data[2] & 1:
+        return open_carried_ethernet(layer, size)
+    layer.begin_again(size)
+    return open_wlan(layer)
+
+
 def _teredo(layer: Layer) -> Opened | None:
     # RFC 4380 5.1.1: optional authentication (00 01) and origin (00 00) in front of the packet
     data = layer.data
@@ -203,7 +217,7 @@ def _teredo(layer: Layer) -> Opened | None:
         layer.strip(8)
     if len(layer.data) < 40 or layer.data[0] >> 4 != 6:
         return None
-    return open_raw(layer)
+    return _ip(layer)
 
 
 def _l2tp(layer: Layer) -> Opened | None:
@@ -239,5 +253,6 @@ SENT_TO_OR_FROM: dict[int, Callable[[Layer], Opened | None]] = {
     2152: _gtp,
     3544: _teredo,
     1701: _l2tp,
+    5247: _capwap,
 }
 SENT_TO_LAST: dict[int, Callable[[Layer], Opened | None]] = {4754: _gre, 6635: open_mpls}

@@ -76,6 +76,8 @@ def open_wlan(layer: Layer) -> Opened:
     """Open an IEEE 802.11 frame: data in the clear only (802.11-2020 9.3.2)."""
     header = layer.need(24, "link header cut")
     control, flags = header[0], header[1]
+    if control & 0x0F != 0x08 and flags & 0x0F == 0x08:
+        control, flags = flags, control  # some controllers swap the two inside CAPWAP
     is_data = control & 0x0C == 0x08
     if not is_data or control & 0x40 or flags & 0x40:  # a null function, or protected
         return Foreign()
@@ -163,9 +165,9 @@ def _open_null(layer: Layer) -> Opened:
         layer.ethertype = IPV4
     elif family in {10, 23, 24, 28, 30}:  # AF_INET6 of Linux, Windows and the BSDs
         layer.ethertype = IPV6
-    else:
-        return Foreign(family)
-    return layer
+    else:  # some writers put an ethertype into the lower half
+        layer.ethertype = number_of(header[2:])
+    return open_tags(layer)
 
 
 def _open_radiotap(layer: Layer) -> Opened:

@@ -20,6 +20,7 @@ ICMP, TCP, UDP, ICMPV6, SCTP, UDP_LITE = 1, 6, 17, 58, 132, 136
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 
 OPTIONS = frozenset({0, 43, 60, 135, 139, 140})  # extension headers counted in eights of bytes
+ROUTING = 43
 FRAGMENT, AUTHENTICATION = 44, 51
 EXTENSIONS = 12  # more are not followed
 
@@ -41,6 +42,7 @@ class Packet:
     dst: int
     protocol: int
     identification: int
+    hops: int  # time to live
     header: Bytes  # extension headers included
     body: bytes  # what follows, as far as it was captured
     body_wire: Bytes
@@ -107,6 +109,7 @@ def _read_ip4(layer: Layer) -> Packet:
         dst=number_of(header.dst),
         protocol=header.p,
         identification=header.id,
+        hops=header.ttl,
         header=size,
         body=layer.data[size:total],
         body_wire=total - size,
@@ -128,6 +131,7 @@ def _read_ip6(layer: Layer) -> Packet:
         dst=number_of(header.dst),
         protocol=header.nxt,
         identification=0,
+        hops=header.hlim,
         header=40,
         body=layer.data[40 : 40 + length],
         body_wire=length,
@@ -157,11 +161,25 @@ def _take_extension(packet: Packet) -> bool:
         size += unit * body[1]
     if len(body) < size:
         raise Malformed("ipv6 extension header cut")
+    if packet.protocol == ROUTING and body[3]:
+        packet.dst = _final_destination(body[:size]) or packet.dst
     packet.protocol = body[0]
     packet.header += size
     packet.body = body[size:]
     packet.body_wire -= size
     return goes_on
+
+
+def _final_destination(header: bytes) -> int | None:
+    """Return the last address of a routing header on the way: the packet is for that one."""
+    match header[2]:
+        case 0:  # RFC 2460 4.4, of old captures and attacks
+            address = header[8:][-16:]
+        case 2 | 4:  # RFC 6275 6.4; RFC 8754 2 lists them backwards
+            address = header[8:24]
+        case _:
+            return None
+    return number_of(address) if len(address) == 16 else None
 
 
 def open_transport(packet: Packet) -> None:

@@ -1,0 +1,92 @@
+"""Copies a mirror makes: the same packet again a moment later.
+
+Link layer, tags and hop limit of a copy may differ. An identification or TCP sequence numbers
+prove a copy; a datagram without either is one only where the mirror is known to copy. Marks of
+packets are kept in a fixed number of places, the same ones as the fast decoder's: a packet
+whose place was taken since is not recognised by either.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from egressd.dataplane.reference.layers import number_of
+from egressd.dataplane.reference.packets import FIN, RST, SYN, TCP
+
+if TYPE_CHECKING:
+    from egressd.dataplane.reference.packets import Packet
+    from egressd.model import Nanoseconds
+
+PROVEN = 20_000_000  # nanoseconds after which the same packet is no copy
+LIKELY = 1_000_000  # the same, where nothing proves it
+PLACES = 65_536
+WORDS = (1 << 64) - 1
+COMPARED = 48  # the transport header, its checksum over the rest, and some payload
+GOLDEN = 0x9E3779B97F4A7C15  # 2**64 / golden ratio
+
+
+class CopyMemory:
+    """What passed a moment ago."""
+
+    def __init__(self) -> None:
+        self._passed: dict[int, tuple[int, Nanoseconds]] = {}  # (mark, time) by place
+        self._able = 0  # packets whose copies could be proven
+        self._copies = 0  # and those that were copies
+
+    def is_copy(self, packet: Packet, now: Nanoseconds) -> bool:
+        """Has this packet passed a moment ago?"""
+        mark = mark_of(packet)
+        place = (mark >> 32) % PLACES
+        proves = _can_prove(packet)
+        self._able += proves
+        known, then = self._passed.get(place, (0, 0))
+        if known == mark and now >= then:
+            if proves and now - then <= PROVEN:
+                self._copies += 1
+                return True
+            if not proves and now - then <= LIKELY and self._mirror_copies():
+                return True
+        self._passed[place] = (mark, now)
+        return False
+
+    def _mirror_copies(self) -> bool:
+        """Does this mirror copy? One in eight of the packets that can tell is enough."""
+        return self._able < 8 or self._copies * 8 >= self._able
+
+
+def mark_of(packet: Packet) -> int:
+    """Return 64 bits that stand for addresses, place in the datagram, and first bytes."""
+    src_high, src_low = divmod(packet.src, 1 << 64)
+    dst_high, dst_low = divmod(packet.dst, 1 << 64)
+    ends = _mixed(src_low ^ dst_low << 1 ^ src_high << 2 ^ dst_high)
+    mark = _mixed(
+        ends
+        ^ packet.identification << 32
+        ^ packet.offset << 40
+        ^ packet.body_wire << 8
+        ^ packet.protocol
+    )
+    compared = packet.body[:COMPARED]
+    whole = len(compared) & ~7
+    for at in range(0, whole, 8):
+        mark = ((mark ^ number_of(compared[at : at + 8])) * GOLDEN) & WORDS
+        mark ^= mark >> 29
+    for byte in compared[whole:]:
+        mark = ((mark ^ byte) * GOLDEN) & WORDS
+    return _mixed(mark) | 1
+
+
+def _can_prove(packet: Packet) -> bool:
+    if packet.identification:
+        return True
+    if packet.protocol != TCP or packet.is_fragment:
+        return False
+    return packet.payload_wire > 0 or bool(packet.flags & (SYN | FIN | RST))
+
+
+def _mixed(value: int) -> int:
+    # The finaliser of splitmix64 (Steele, Lea, Flood 2014): every bit reaches every other.
+    value &= WORDS
+    value = ((value ^ value >> 30) * 0xBF58476D1CE4E5B9) & WORDS
+    value = ((value ^ value >> 27) * 0x94D049BB133111EB) & WORDS
+    return value ^ value >> 31

@@ -1,0 +1,123 @@
+"""On-site endpoints: what counts as on site, and what each host may cost.
+
+A host is one address behind one MAC. Row 0 stands for all that is off site, row 1 for all
+hosts beyond the bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+from egressd.dataplane.reference.layers import NO_MAC
+
+if TYPE_CHECKING:
+    from egressd.dataplane.reference.flows import Side
+    from egressd.model import Bytes, Nanoseconds
+
+HOSTS = 65_536
+OFF_SITE_ROW, OTHERS_ROW = 0, 1
+
+SECOND = 1_000_000_000
+HOUR = 3600 * SECOND
+LOOKS_A_SECOND = 20_000  # payloads of one host worth a look
+CONTACTS_AN_HOUR = 16_384  # new flows of one host that leave the site
+
+
+class Place(IntEnum):
+    """Where an address is."""
+
+    OFF_SITE = 0
+    ON_SITE = 1
+    GROUP = 2  # multicast, broadcast, unspecified: on site, but no host
+
+
+@dataclass(slots=True)
+class Host:
+    """One on-site address behind one MAC, its budgets, and what was shed beyond them."""
+
+    row: int
+    version: int = 0
+    ip: int = 0
+    mac: int = NO_MAC
+    announced: bool = False  # said so itself by ARP
+    hops: int = 0  # hop limit of the first packet it sent to one host
+    second: int = 0
+    looks: int = 0
+    hour: int = 0
+    contacts: int = 0
+    shed_flows: int = 0
+    shed_frames_out: int = 0
+    shed_bytes_out: Bytes = 0
+    shed_frames_in: int = 0
+    shed_bytes_in: Bytes = 0
+
+    @property
+    def is_real(self) -> bool:
+        """Is it one host, and not all that are off site or beyond the bound?"""
+        return self.row > OTHERS_ROW
+
+    def keep_totals(self, home: Side, away: Side) -> None:
+        """Take the counters of a flow beyond the budget."""
+        self.shed_frames_out += home.own_frames
+        self.shed_bytes_out += home.own_bytes
+        self.shed_frames_in += away.own_frames
+        self.shed_bytes_in += away.own_bytes
+
+    def may_look(self, now: Nanoseconds) -> bool:
+        """Take one look from this second's budget."""
+        if self.second != now // SECOND:
+            self.second, self.looks = now // SECOND, 0
+        self.looks += 1
+        return self.looks <= LOOKS_A_SECOND
+
+    def may_contact(self, now: Nanoseconds) -> bool:
+        """Take one new off-site flow from this hour's budget."""
+        if self.hour != now // HOUR:
+            self.hour, self.contacts = now // HOUR, 0
+        self.contacts += 1
+        return self.contacts <= CONTACTS_AN_HOUR
+
+
+class HostBook:
+    """All hosts met so far; `prefixes` are (network as int, length, version)."""
+
+    def __init__(self, prefixes: list[tuple[int, int, int]]) -> None:
+        self._networks = [
+            (version, network, (32 if version == 4 else 128) - length)
+            for network, length, version in prefixes
+        ]
+        self._known: dict[tuple[int, int, int], Host] = {}
+        self.rows = [Host(OFF_SITE_ROW), Host(OTHERS_ROW)]
+
+    @property
+    def others(self) -> Host:
+        """What stands for all hosts beyond the bound."""
+        return self.rows[OTHERS_ROW]
+
+    def place_of(self, version: int, ip: int) -> Place:
+        """Say where an address is."""
+        if version == 4:
+            # 224.0.0.0/4, limited broadcast, 0.0.0.0/8
+            if ip >> 28 == 0xE or ip == 0xFFFFFFFF or ip >> 24 == 0:
+                return Place.GROUP
+        elif ip >> 120 == 0xFF or ip == 0:
+            return Place.GROUP  # ff00::/8, ::
+        for of_version, network, rest in self._networks:
+            if of_version == version and ip >> rest << rest == network:
+                return Place.ON_SITE
+        return Place.OFF_SITE
+
+    def find(self, version: int, ip: int, mac: int) -> Host | None:
+        """Return a host that is known."""
+        return self._known.get((version, ip, mac))
+
+    def add(self, version: int, ip: int, mac: int) -> Host | None:
+        """Return a new host, or None beyond the bound."""
+        if len(self.rows) >= HOSTS:
+            return None
+        host = Host(len(self.rows), version, ip, mac)
+        self.rows.append(host)
+        self._known[version, ip, mac] = host
+        return host

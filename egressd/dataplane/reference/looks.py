@@ -1,0 +1,61 @@
+"""What the reference decoder asks to look at: the attributes of `dataplane.looks.Look`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from egressd.model import Bytes, Nanoseconds
+
+
+class Kind(IntEnum):
+    """Kinds of looks."""
+
+    HOST = 1  # a new on-site host; `detail` 1: it said so itself by ARP, 2: its hop limit is known
+    NEW = 2  # the first frame of a flow that leaves the site
+    PAYLOAD = 3  # a segment or datagram worth decoding
+    ANSWERED = 4  # the first frame from the side that did not begin
+    CONNECTED = 5  # TCP: the other end accepted
+    DELIVERED = 6  # TCP: the first payload of `side` was acknowledged
+    TURNED = 7  # the side that began spoke again after an answer
+    PROGRESS = 8  # `side` has sent another 16,000 bytes
+    RESET = 9  # RST from `side`
+    REFUSED = 10  # an ICMP error answered `side`'s peer
+    ENDED = 11  # timed out, closed, evicted, or the end of the input: `detail`
+
+
+class End(IntEnum):
+    """Why a flow ended; the `detail` of an ENDED look."""
+
+    TIMEOUT = 0
+    CLOSED = 1
+    EVICTED = 2
+    SHUTDOWN = 3
+
+
+@dataclass(slots=True)
+class Look:
+    """One event, with the flow's counters as they stood at its frame."""
+
+    kind: int
+    side: int
+    row: int  # of the flow, or of the host where `kind` is HOST
+    time: Nanoseconds
+    number: int
+    source: int
+    detail: int = 0
+    flow: int = 0
+    protocol: int = 0
+    port_a: int = 0
+    port_b: int = 0
+    host_a: int = 0
+    host_b: int = 0
+    own_bytes_a: Bytes = 0
+    own_bytes_b: Bytes = 0
+    own_frames_a: int = 0
+    own_frames_b: int = 0
+    payload_bytes_a: Bytes = 0
+    payload_bytes_b: Bytes = 0
+    stream: int = 0  # where in its stream the payload of a segment begins
+    cut: bool = False
+    payload: bytes = b""
