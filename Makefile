@@ -42,7 +42,7 @@ $(VENV)/bin/pip:
 
 $(VENV)/installed: pyproject.toml setup.py $(COMPILED) | $(VENV)/bin/pip
 	@echo "Setting up $(VENV) and compiling: takes a minute or two, once"
-	@$(PIP) install --editable .
+	@PYTHONWARNINGS=ignore $(PIP) install --editable .
 	@touch $@
 
 $(VENV)/ready: $(VENV)/installed

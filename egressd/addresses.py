@@ -17,6 +17,7 @@ def text_of(version: int, high: int, low: int) -> str:
     return ip6_text((high << 64 | low).to_bytes(16, "big"))
 
 
+@lru_cache(maxsize=65_536)
 def mac_of(value: int) -> str | None:
     """Return a MAC as text, or None where the frame had none."""
     if value == NO_MAC:

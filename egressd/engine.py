@@ -339,9 +339,10 @@ class Engine:
             self._undecoded(look)
         if conversation.media[look.side] and (look.host_b if look.side else look.host_a):
             self._judge.media(look.row, look.time, self._frame(look))
-        if self._judge.has(look.row) and conversation.protocols:
-            for protocol in conversation.protocols:
+        if len(conversation.protocols) > conversation.told and self._judge.has(look.row):
+            for protocol in conversation.protocols[conversation.told :]:
                 self._judge.learn(look.row, protocol, None)
+            conversation.told = len(conversation.protocols)
             self._events += self._judge.tell(look.row, look.time)
 
     def _undecoded(self, look: Look) -> None:
@@ -368,15 +369,16 @@ class Engine:
             sender, receiver = receiver, sender
         frame = self._frame(look)
         message = fact.message
-        for index, sent, port in ((sender, True, ports[0]), (receiver, False, ports[1])):
-            host = self._hosts.get(index)
-            if host is None:
-                continue
-            if sent:
-                self._speaks(host, look.time)
-            self._published(
-                self._inventory.see_fact(host, message, sent, port, frame), host, look.time
-            )
+        host = self._hosts.get(sender)
+        if host is not None:
+            self._speaks(host, look.time)
+            camera = self._inventory.see_fact(host, message, True, ports[0], frame)
+            if camera is not None:
+                self._published(camera, host, look.time)
+        if isinstance(message, RtspRequest) and receiver in self._hosts:  # what it is asked tells
+            host = self._hosts[receiver]
+            camera = self._inventory.see_fact(host, message, False, ports[1], frame)
+            self._published(camera, host, look.time)
         if isinstance(message, DhcpMessage):
             self._dhcp(message, look, frame)
         elif isinstance(message, DnsMessage):
@@ -409,6 +411,7 @@ class Engine:
             source = NameSource.CERT
         if name and self._judge.has(look.row):
             self._judge.learn(look.row, "", Name(name, source, look.time))
+            self._events += self._judge.tell(look.row, look.time)
 
     def _dns(
         self, message: DnsMessage, look: Look, sender: int, receiver: int, frame: FrameRef
@@ -497,27 +500,20 @@ class Engine:
     def _ended(self, look: Look) -> None:
         conversation = self._conversations.pop(look.row, None)
         judgement = None
-        home = 0 if look.host_a else 1
-        in_book = self._judge.has(look.row)
-        if not in_book and not self._log_all:
-            return
-        flow = self._flows.flow_of(look.row, self._sources)
-        if in_book:
+        if self._judge.has(look.row):
+            home = 0 if look.host_a else 1
             if look.host_a and look.host_b:  # both on site: the client is judged
-                home = 0 if flow.a_is_client else 1
-            judgement = self._judge.end(
-                look.row,
-                _tally_of(look, home),
-                flow.flow.last,
-                one_way=flow.one_way,
-                proven=flow.proven,
-            )
+                home = 0 if self._flows.is_client_a(look.row) else 1
+            one_way = not (look.own_frames_a and look.own_frames_b)
+            tally = _tally_of(look, home)
+            judgement = self._judge.end(look.row, tally, look.last, one_way=one_way)
             self._events += self._judge.tell_ended(look.time)
         if judgement is None and not self._log_all:
             return
+        flow = self._flows.flow_of(look.row, self._sources)
         protocol = conversation.protocols[0] if conversation and conversation.protocols else None
         self._events.append(
-            FlowEvent(look.time, flow.flow, protocol, REASONS_ENDED[look.detail], judgement)
+            FlowEvent(look.time, flow, protocol, REASONS_ENDED[look.detail], judgement)
         )
 
 

@@ -35,16 +35,6 @@ class Ends:
     vlans: tuple[int, ...]
 
 
-@dataclass(slots=True)
-class ReadFlow:
-    """A flow and what its sides tell together."""
-
-    flow: Flow
-    a_is_client: bool
-    one_way: bool  # frames of one side only
-    proven: bool  # and yet acknowledgements say that the other side spoke
-
-
 class FlowReader:
     """Reads rows of a data plane."""
 
@@ -56,6 +46,10 @@ class FlowReader:
         columns = self._plane.row_of(row)
         return text_of(columns[6], columns[2 * side], columns[2 * side + 1])
 
+    def is_client_a(self, row: int) -> bool:
+        """Say whether the side that sent the first frame opened the flow."""
+        return not self._plane.row_of(row)[8] & OPENER_B
+
     def ends_of(self, row: int) -> Ends:
         """Return both ends of a flow."""
         columns = self._plane.row_of(row)
@@ -66,7 +60,7 @@ class FlowReader:
             _vlans_of(columns[14], columns[15], columns[16]),
         )
 
-    def flow_of(self, row: int, sources: list[Source]) -> ReadFlow:
+    def flow_of(self, row: int, sources: list[Source]) -> Flow:
         """Return a flow with its counters as they stand."""
         (
             _, _, _, _, _, _, _, protocol, flags, number, first, last, frame, source,
@@ -81,7 +75,7 @@ class FlowReader:
             state = FlowState.CLOSED
         else:
             state = FlowState.ESTABLISHED if flags & ANSWERED else FlowState.NEW
-        flow = Flow(
+        return Flow(
             id=number,
             protocol=protocol,
             client=client,
@@ -99,10 +93,6 @@ class FlowReader:
             icmp_type=icmp_type if icmp_type >= 0 else None,
             icmp_code=icmp_code if icmp_code >= 0 else None,
         )
-        one_way = side_a.frames == 0 or side_b.frames == 0
-        silent = side_b if side_a.frames else side_a
-        proven = silent.delivered_bytes > 0 or bool(flags & CONNECTED)
-        return ReadFlow(flow, a_is_client, one_way, proven)
 
     def _side(self, row: int, side: int, end: End) -> Side:
         mac, host, *counters = self._plane.side_of(row, side)

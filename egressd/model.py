@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
+from typing import NamedTuple
 
 Nanoseconds = int
 Seconds = float
@@ -121,8 +122,7 @@ class CountryKind(Enum):
     REGISTRATION = "registration"  # where the address block or AS is registered
 
 
-@dataclass(slots=True, frozen=True)
-class FrameRef:
+class FrameRef(NamedTuple):
     """A frame that another tool can find: its file and its number there, from 1."""
 
     file: str
@@ -174,7 +174,7 @@ class Camera:
     listed: bool = False  # named in the site file
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Name:
     """A name of a far end as one client used it."""
 

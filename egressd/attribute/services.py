@@ -140,11 +140,14 @@ class Services:
                 self.vendors[vendor] = replace(self.vendors[vendor], ports=ports)
         for entries in self._entries.values():
             entries.sort(key=lambda entry: entry.owned_by is not None)  # stable: owners first
+        self._tails = {_tail_of(suffix) for suffix in self._entries}
         self._most_labels = max((s.count(".") + 1 for s in self._entries), default=1)
 
     def of_name(self, name: str) -> Service | None:
         """Return the service behind a name, by the longest domain that the rules list."""
         folded = name[-_LONGEST_NAME:].lower().removesuffix(".")
+        if _tail_of(folded) not in self._tails:  # most names are nobody's that the rules know
+            return None
         for suffix in self._suffixes_of(folded):
             entries = self._entries.get(suffix)
             if entries:
@@ -242,6 +245,11 @@ def shipped_rules() -> tuple[RuleFile, ...]:
 def id_of(rule: RuleFile) -> str:
     """Return the id of a rule file's vendor or service; the platforms have none."""
     return str(rule.value[rule.kind]) if rule.kind != "platforms" else ""
+
+
+def _tail_of(name: str) -> str:
+    """Return the last two labels of a name."""
+    return name[name.rfind(".", 0, max(name.rfind("."), 0)) + 1 :]
 
 
 def _borrowed_ports(files: Iterable[RuleFile]) -> list[tuple[str, str]]:

@@ -13,8 +13,10 @@ cdef struct Slot:  # one datagram being put together
     uint64_t flow_id
     uint32_t received
     uint32_t total  # 0 until the last fragment came
+    uint32_t farthest  # where the farthest fragment so far ended
     uint8_t protocol
     uint8_t version
+    uint8_t side  # of the flow, that sent it
     uint8_t used
     uint8_t bad  # overlaps or contradicts itself: never looked into
 

@@ -37,6 +37,7 @@ class FragmentTable:
         """Return the slot of the frame's datagram, a new one if need be."""
         i: cython.int
         oldest: cython.int = 0
+        late: cython.int = -1  # the same datagram's, but from too long ago
         for i in range(SLOTS):
             if self.slots[i].used:
                 if (
@@ -47,14 +48,17 @@ class FragmentTable:
                     and self.slots[i].dst_hi == frame.dst_hi
                     and self.slots[i].protocol == frame.protocol
                     and self.slots[i].version == frame.version
-                    and now - self.slots[i].last <= TIMEOUT
                 ):
-                    self.slots[i].last = now
-                    return i
+                    if now - self.slots[i].last <= TIMEOUT:
+                        self.slots[i].last = now
+                        return i
+                    late = i
                 if self.slots[oldest].used and self.slots[i].last < self.slots[oldest].last:
                     oldest = i
             elif self.slots[oldest].used:
                 oldest = i
+        if late >= 0:
+            oldest = late
         if self.slots[oldest].used:
             self.given_up += 1
         self.slots[oldest].used = 1
@@ -70,6 +74,8 @@ class FragmentTable:
         self.slots[oldest].flow_id = 0
         self.slots[oldest].received = 0
         self.slots[oldest].total = 0
+        self.slots[oldest].farthest = 0
+        self.slots[oldest].side = 0
         self.slots[oldest].bad = 0
         self.blocks[oldest * SLOT_BLOCKS : (oldest + 1) * SLOT_BLOCKS] = 0
         return oldest
@@ -104,6 +110,10 @@ class FragmentTable:
         for i in range(length):
             self.arena[base + offset + i] = buf[frame.transport + i]
         self.slots[slot].received += length
+        if offset + length > self.slots[slot].farthest:
+            self.slots[slot].farthest = offset + length
+        if self.slots[slot].total and self.slots[slot].farthest > self.slots[slot].total:
+            self.slots[slot].bad = 1  # goes on behind its end
         if self.slots[slot].bad or self.slots[slot].total == 0:
             return 0
         if self.slots[slot].received != self.slots[slot].total:

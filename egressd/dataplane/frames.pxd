@@ -8,6 +8,7 @@ cdef class Frame:
     # tags, labels and tunnel headers.
     cdef Py_ssize_t own_start, own_end, stripped
     cdef int ethertype, reason
+    cdef int link_headers  # walked in front of one network layer
     # Link layer.
     cdef uint64_t src_mac, dst_mac
     cdef int vlans
@@ -44,6 +45,7 @@ cdef class Frame:
     cdef int ipv4(self, const uint8_t[::1] buf, Py_ssize_t pos) except -1 nogil
     cdef int ipv6(self, const uint8_t[::1] buf, Py_ssize_t pos) except -1 nogil
     cdef int inner_ethernet(self, const uint8_t[::1] buf, Py_ssize_t pos) except -1 nogil
+    cdef int inner_wlan(self, const uint8_t[::1] buf, Py_ssize_t pos) except -1 nogil
     cdef int inner_ip(self, const uint8_t[::1] buf, Py_ssize_t pos) except -1 nogil
     cdef int gre(self, const uint8_t[::1] buf, Py_ssize_t pos) except -1 nogil
     cdef int udp_tunnel(self, const uint8_t[::1] buf) except -1 nogil

@@ -59,6 +59,9 @@ ICMPV6 = cython.declare(cython.int, 58)
 SCTP = cython.declare(cython.int, 132)
 UDPLITE = cython.declare(cython.int, 136)
 
+# Tags, labels and frames within frames in front of one network layer; more are not followed.
+LINK_HEADERS = cython.declare(cython.int, 16)
+
 
 def u16(buf, pos):
     return (cython.cast(cython.uint, buf[pos]) << 8) | buf[pos + 1]
@@ -105,6 +108,7 @@ class Frame:
         self.vlan0 = 0
         self.vlan1 = 0
         self.ethertype = 0
+        self.link_headers = 0
         if linktype == 1:
             return self.ethernet(buf, start)
         if linktype == 113 or linktype == 276:
@@ -209,10 +213,13 @@ class Frame:
 
     def ppp(self, buf, pos):
         # RFC 1662: optional ff 03, then a protocol of one (odd) or two bytes (RFC 1661 2).
+        begin: cython.Py_ssize_t = pos
         if pos + 2 <= self.limit and buf[pos] == 0xFF and buf[pos + 1] == 0x03:
             pos += 2
         elif pos + 4 <= self.limit and (buf[pos] == 0x0F or buf[pos] == 0x8F) and buf[pos + 1] == 0:
             # Cisco HDLC inside PPP_SERIAL: address, control, ethertype.
+            if begin != self.start:
+                self.stripped += 4
             return self.tags(buf, pos + 4, u16(buf, pos + 2))
         if pos + 2 > self.limit:
             return self.fail(R_LINK)
@@ -222,6 +229,8 @@ class Frame:
         else:
             protocol = u16(buf, pos)
             pos += 2
+        if begin != self.start:  # inside a carrier, of which it is a part
+            self.stripped += pos - begin
         if protocol == 0x0021:
             return self.tags(buf, pos, IPV4)
         if protocol == 0x0057:
@@ -254,11 +263,9 @@ class Frame:
             self.dst_mac = u48(buf, pos + 4)
             self.src_mac = u48(buf, pos + 10)
         if control & 0x80:  # QoS control; the order bit adds HT control
-            length += 2
-            if flags & 0x80:
-                length += 4
-            if pos + length <= self.limit and length >= 26 and (buf[pos + 24] & 0x80) and length == 26:
+            if pos + length < self.limit and buf[pos + length] & 0x80:
                 return OTHER  # A-MSDU: several frames in one; not taken apart
+            length += 6 if flags & 0x80 else 2
         return self.llc(buf, pos + length)
 
     def llc(self, buf, pos):
@@ -291,10 +298,10 @@ class Frame:
 
     def tags(self, buf, pos, ethertype):
         """Walk tags and labels between the link header and the network layer."""
-        depth: cython.int
-        for depth in range(8):
+        while self.link_headers < LINK_HEADERS:
             if ethertype == IPV4 or ethertype == IPV6:
                 break
+            self.link_headers += 1
             if (
                 ethertype == 0x8100
                 or ethertype == 0x88A8
@@ -318,7 +325,7 @@ class Frame:
                     return self.fail(R_TAG)
                 if buf[pos + 1] != 0:
                     break
-                self.stripped += 8
+                self.stripped += 6
                 return self.ppp(buf, pos + 6)
             elif ethertype == 0x8926:  # Cisco VN-Tag
                 if pos + 6 > self.limit:
@@ -396,6 +403,18 @@ class Frame:
             self.ethertype = ethertype  # a frame in a frame in a frame: not followed here
             return OTHER
         return self.tags(buf, pos + 14, ethertype)
+
+    def inner_wlan(self, buf, pos):
+        """Begin again at an 802.11 frame inside this one."""
+        self.own_start = pos
+        self.own_end = self.wire_limit
+        self.stripped = 0
+        self.vlans = 0
+        self.vlan0 = 0
+        self.vlan1 = 0
+        self.src_mac = NO_MAC
+        self.dst_mac = NO_MAC
+        return self.wlan(buf, pos)
 
     def inner_ip(self, buf, pos):
         """Step into an IP packet inside this one; the headers between are stripped."""
@@ -521,7 +540,8 @@ class Frame:
             last = pos + 8 * cython.cast(cython.Py_ssize_t, buf[pos + 1]) - 8
         elif buf[pos + 2] != 2 and buf[pos + 2] != 4:
             return OTHER
-        if last < pos + 8 or last + 16 > self.limit:
+        end: cython.Py_ssize_t = pos + 8 + 8 * cython.cast(cython.Py_ssize_t, buf[pos + 1])
+        if last < pos + 8 or last + 16 > end or end > self.limit:
             return OTHER
         self.dst_hi = u64(buf, last)
         self.dst_lo = u64(buf, last + 8)
@@ -604,8 +624,12 @@ class Frame:
         if protocol == TCP or protocol == ICMP or protocol == ICMPV6:
             return OTHER
         # What the carrier holds ends with the carrier's packet, not with the frame.
-        if self.limit > self.ip_end:
-            self.limit = self.ip_end
+        self.wire_limit = self.ip_end
+        if protocol == UDP:
+            self.wire_limit = self.payload + self.payload_length
+        if self.limit > self.wire_limit:
+            self.limit = self.wire_limit
+        self.link_headers = 0
         if protocol == UDP:
             return self.udp_tunnel(buf)
         if protocol == 4 or protocol == 41 or protocol == 94:
@@ -615,7 +639,6 @@ class Frame:
         if protocol == 97:  # EtherIP (RFC 3378): version 3 in a 2-byte header
             if self.transport + 2 > self.limit:
                 return self.fail(R_TUNNEL)
-            self.wire_limit = self.ip_end
             return self.inner_ethernet(buf, self.transport + 2)
         if protocol == 137:
             self.stripped += self.transport - self.network
@@ -649,7 +672,6 @@ class Frame:
         if protocol == 0x8847 or protocol == 0x8848:
             self.stripped += pos - self.network
             return self.mpls(buf, pos)
-        self.wire_limit = self.ip_end
         if protocol == 0x6558:
             return self.inner_ethernet(buf, pos)
         if protocol == 0x88BE:  # ERSPAN type I has no header, type II eight bytes (draft-foschiano)
@@ -668,10 +690,8 @@ class Frame:
         if self.dport == 4789 or self.dport == 8472:  # VXLAN (RFC 7348): flags, VNI
             if not buf[pos] & 0x08 or buf[pos + 7] != 0:
                 return OTHER
-            self.wire_limit = self.payload + self.payload_length
             return self.inner_ethernet(buf, pos + 8)
         if self.dport == 4790:  # VXLAN-GPE: next protocol in the fourth byte
-            self.wire_limit = self.payload + self.payload_length
             if buf[pos + 3] == 3:
                 return self.inner_ethernet(buf, pos + 8)
             if buf[pos + 3] == 1 or buf[pos + 3] == 2:
@@ -682,7 +702,6 @@ class Frame:
                 return OTHER
             pos += 8 + 4 * (buf[pos] & 0x3F)
             if u16(buf, self.payload + 2) == 0x6558:
-                self.wire_limit = self.payload + self.payload_length
                 return self.inner_ethernet(buf, pos)
             if u16(buf, self.payload + 2) == IPV4 or u16(buf, self.payload + 2) == IPV6:
                 return self.inner_ip(buf, pos)
@@ -715,14 +734,10 @@ class Frame:
             tag = buf[pos]
             pos += 1
             if tag == 1:
-                self.wire_limit = self.payload + self.payload_length
                 if encapsulation == 1:
                     return self.inner_ethernet(buf, pos)
                 if encapsulation == 18:
-                    self.own_start = pos
-                    self.own_end = self.wire_limit
-                    self.stripped = 0
-                    return self.wlan(buf, pos)
+                    return self.inner_wlan(buf, pos)
                 return OTHER
             if tag != 0:
                 if pos + 1 > self.limit:
@@ -738,13 +753,9 @@ class Frame:
         inner: cython.Py_ssize_t = pos + 4 * (buf[pos + 1] >> 3)
         if buf[pos + 1] >> 3 < 2:
             return OTHER
-        self.wire_limit = self.payload + self.payload_length
         if not buf[pos + 2] & 1:
             return self.inner_ethernet(buf, inner)
-        self.own_start = inner
-        self.own_end = self.wire_limit
-        self.stripped = 0
-        return self.wlan(buf, inner)
+        return self.inner_wlan(buf, inner)
 
     def gtp(self, buf, pos):
         # 3GPP TS 29.281 5.1: flags, type (255 = T-PDU), length(2), TEID(4), then, if any of

@@ -10,11 +10,11 @@ class LookKind:
     HOST = 1  # a new on-site host; `detail` 1: it said so itself by ARP, 2: its hop limit is known
     NEW = 2  # the first frame of a flow that leaves the site
     PAYLOAD = 3  # a segment or datagram worth decoding
-    ANSWERED = 4  # the first frame from the side that did not begin
+    ANSWERED = 4  # not TCP: the first frame from the side that did not begin
     CONNECTED = 5  # TCP: the other end accepted
     DELIVERED = 6  # TCP: the first payload of `side` was acknowledged
-    TURNED = 7  # the side that began spoke again after an answer
-    PROGRESS = 8  # `side` has sent another 16,000 bytes
+    TURNED = 7  # not TCP: the side that began spoke again after an answer
+    PROGRESS = 8  # the on-site `side` has sent another 16,000 bytes
     RESET = 9  # RST from `side`
     REFUSED = 10  # an ICMP error answered `side`'s peer
     ENDED = 11  # timed out, closed, evicted, or the end of the input: `detail`
@@ -31,6 +31,7 @@ class Look:
     side = cython.declare(cython.int, visibility="public")
     row = cython.declare(uint32_t, visibility="public")
     flow = cython.declare(uint64_t, visibility="public")
+    last = cython.declare(int64_t, visibility="public")  # ENDED: the flow's last frame
     time = cython.declare(int64_t, visibility="public")
     number = cython.declare(uint64_t, visibility="public")
     source = cython.declare(cython.int, visibility="public")

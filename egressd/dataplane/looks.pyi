@@ -18,6 +18,7 @@ class Look:
     side: int
     row: int
     flow: int
+    last: int
     time: int
     number: int
     source: int

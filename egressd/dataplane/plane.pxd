@@ -63,6 +63,7 @@ cdef class Plane:
     cdef uint64_t lost
     cdef uint64_t one_way
     cdef uint64_t ended
+    cdef uint64_t ended_before  # the last drain
     cdef uint64_t evicted
     cdef uint64_t shed
 
@@ -83,16 +84,18 @@ cdef class Plane:
     cdef int mirror_copies(self) except -1 nogil
     cdef int content(self, const uint8_t[::1] buf, int side, int assembled) except -1 nogil
     cdef int segment(self, int side) except -1 nogil
+    cdef uint32_t stream_offset(self, int side) except? 0xffffffff nogil
     cdef int wants_segment(self, const uint8_t[::1] buf, int side) except -1 nogil
     cdef int may_go_on(self, const uint8_t[::1] buf) except -1 nogil
+    cdef int is_past_handshake(self, const uint8_t[::1] buf) except -1 nogil
     cdef int begins_message(self, const uint8_t[::1] buf) except -1 nogil
     cdef int wants_datagram(self, const uint8_t[::1] buf, int side) except -1 nogil
     cdef int carries_names(self, int port) except -1 nogil
     cdef int look(self, int side, int assembled) except -1 nogil
     cdef int icmp(self, const uint8_t[::1] buf) except -1 nogil
     cdef int arp(self, const uint8_t[::1] buf) except -1 nogil
-    cdef int fragment(self, const uint8_t[::1] buf) except -1 nogil
-    cdef int assembled(self, int slot, int version) except -1 nogil
+    cdef int fragment(self, const uint8_t[::1] buf, int assembled) except -1 nogil
+    cdef int assembled(self, int slot) except -1 nogil
     cdef int emit(self, int kind, int side) except -1 nogil
     cdef int write(self, int kind, int side, uint32_t row) except -1 nogil
     cdef int64_t idle_limit(self, uint32_t row) except? -1 nogil

@@ -92,7 +92,8 @@ IDLE_OTHER = cython.declare(int64_t, 300 * SECOND)
 
 EVENTS = cython.declare(cython.Py_ssize_t, 8192)
 EVENTS_SPARE = cython.declare(cython.Py_ssize_t, 640)  # most that one frame can write
-ROWS_SPARE = cython.declare(uint32_t, 16)
+ENDS_SPARE = cython.declare(uint64_t, 640)  # flows that one frame can end: their rows still cool
+ROWS_SPARE = cython.declare(uint32_t, 32)  # more than one frame can begin flows
 SWEEP_FRAMES = cython.declare(uint64_t, 1024)  # the table is swept a piece every so many frames
 SWEEP_ROWS = cython.declare(uint32_t, 1024)  # or once a second, so many rows at a time
 EVICT_ROWS = cython.declare(uint32_t, 4096)  # looked at for each eviction
@@ -177,6 +178,7 @@ class Plane:
             while i < count:
                 if (
                     self.event_count + EVENTS_SPARE > EVENTS
+                    or self.ended - self.ended_before + ENDS_SPARE > EVENTS
                     or self.stop
                 ):
                     break
@@ -213,7 +215,7 @@ class Plane:
             if now >= self.next_sweep:
                 self.next_sweep = now + SECOND
             self.sweep()
-        if self.table.live >= self.maximum:
+        while self.table.live >= self.maximum:
             self.evict()
         return 0
 
@@ -234,7 +236,7 @@ class Plane:
                     self.arp(buf)
                 return 0
             if status == FOUND and self.frame.fragmented:
-                return self.fragment(buf)
+                return self.fragment(buf, assembled)
             if status == FOUND:
                 status = self.frame.open_transport(buf)
             if status == BROKEN:
@@ -254,6 +256,7 @@ class Plane:
         side: cython.int = self.flow(copy)
         if self.charge(side, copy):
             return 0
+        self.table.sides[2 * self.row + side].payload += self.frame.payload_length
         if self.frame.protocol == ICMP or self.frame.protocol == ICMPV6:
             return self.icmp(buf)
         return self.content(buf, side, assembled)
@@ -380,19 +383,17 @@ class Plane:
         if self.host_table.count != before:
             self.host_table.hosts[host].hops = hops
             self.write(K_HOST, 0, host)
-            self.events[self.event_count - 1].fresh = hops
         elif hops:
             self.heard(host)
         return host
 
     def heard(self, host):
         """Keep the hop limit a host sends with: it tells whether a router stands before it."""
-        if host > 1 and self.host_table.hosts[host].hops == 0:
+        if host > 1 and self.frame.hops and self.host_table.hosts[host].hops == 0:
             self.host_table.hosts[host].hops = self.frame.hops
             at: cython.Py_ssize_t = self.event_count
             self.write(K_HOST, 0, host)
             self.events[at].detail = 2
-            self.events[at].fresh = self.frame.hops
         return 0
 
     def charge(self, side, copy):
@@ -416,19 +417,23 @@ class Plane:
             flags |= ANSWERED
             self.table.rows[row].flags = flags
             self.heard(self.table.sides[s].host)
-            if flags & WATCHED:
+            if flags & WATCHED and self.frame.protocol != TCP:  # TCP says more than that itself
                 self.emit(K_ANSWERED, side)
         if self.table.rows[row].turns == 0:
             self.table.rows[row].turns = 1
         elif (flags & LAST_B != 0) != (side == 1) and self.table.rows[row].turns < 3:
             self.table.rows[row].turns += 1
-            if self.table.rows[row].turns == 3 and flags & WATCHED:
+            if self.table.rows[row].turns == 3 and flags & WATCHED and self.frame.protocol != TCP:
                 self.emit(K_TURNED, side)
         if side == 1:
             self.table.rows[row].flags |= LAST_B
         else:
             self.table.rows[row].flags &= ~LAST_B
-        if flags & WATCHED and self.table.sides[s].progress < PROGRESS_STEPS:
+        if (
+            flags & WATCHED
+            and self.table.sides[s].progress < PROGRESS_STEPS
+            and self.table.sides[s].host
+        ):
             if self.table.sides[s].own_bytes >= PROGRESS_BYTES * (
                 self.table.sides[s].progress + 1
             ):
@@ -490,12 +495,10 @@ class Plane:
 
     def content(self, buf, side, assembled):
         """Follow the transport and decide on a look."""
-        row: uint32_t = self.row
-        s: uint32_t = 2 * row + side
-        if not assembled:
-            self.table.sides[s].payload += self.frame.payload_length
         if self.frame.protocol == TCP:
             self.segment(side)
+            if self.frame.tcp_flags & RST:
+                return 0  # a reset carries nothing to look at
             if self.frame.payload_captured > 0 and self.wants_segment(buf, side):
                 self.look(side, assembled)
         elif self.frame.protocol == UDP:
@@ -540,12 +543,17 @@ class Plane:
             self.table.rows[row].flags |= FINISHED
         return 0
 
+    def stream_offset(self, side):
+        """Where in its stream a segment's payload begins; a SYN has a number of its own."""
+        first: uint32_t = self.frame.seq + (1 if self.frame.tcp_flags & SYN else 0)
+        return first - self.table.sides[2 * self.row + side].base
+
     def wants_segment(self, buf, side):
         """Look at the head of each direction, and wherever a message begins later."""
         row: uint32_t = self.row
         s: uint32_t = 2 * row + side
         settled: uint32_t = SETTLED_B if side else SETTLED_A
-        offset: uint32_t = self.frame.seq - self.table.sides[s].base
+        offset: uint32_t = self.stream_offset(side)
         if self.frame.sport == 53 or self.frame.dport == 53:
             return self.table.sides[s].looks < FRESH_LOOKS
         if (
@@ -555,6 +563,9 @@ class Plane:
         ):
             if offset == 0 and not self.may_go_on(buf):
                 self.table.rows[row].flags |= settled
+            elif offset and self.is_past_handshake(buf):
+                self.table.rows[row].flags |= settled
+                return 0
             return 1
         if self.table.sides[s].looks >= FRESH_LOOKS:
             return 0
@@ -575,8 +586,28 @@ class Plane:
 
         TLS handshake, MQTT CONNECT, text protocols, and binary ones with a length in front.
         """
-        first: cython.int = buf[self.frame.payload]
-        return first == 0x16 or first == 0x10 or 0x41 <= first <= 0x5A or first < 0x04
+        pos: cython.Py_ssize_t = self.frame.payload
+        end: cython.Py_ssize_t = pos + self.frame.payload_captured
+        first: cython.int = buf[pos]
+        if first == 0x16 and pos + 5 < end:
+            # A record that is followed by another type in this segment is whole.
+            pos += 5 + cython.cast(cython.Py_ssize_t, u16(buf, pos + 3))
+            return pos >= end or (buf[pos] != 0x14 and buf[pos] != 0x17)
+        if 0x41 <= first <= 0x5A:
+            # A header that ends in this segment is whole.
+            while pos + 4 <= end:
+                if buf[pos] == 0x0D and u32(buf, pos) == 0x0D0A0D0A:
+                    return 0
+                pos += 1
+            return 1
+        return first == 0x16 or first == 0x10 or first < 0x04
+
+    def is_past_handshake(self, buf):
+        """TLS ChangeCipherSpec or application data: nothing of this side's hello is left."""
+        pos: cython.Py_ssize_t = self.frame.payload
+        if self.frame.payload_captured < 3:
+            return 0
+        return (buf[pos] == 0x17 or buf[pos] == 0x14) and buf[pos + 1] == 3 and buf[pos + 2] <= 4
 
     def begins_message(self, buf):
         """Does the payload begin as an HTTP, RTSP or TLS handshake message does?"""
@@ -667,9 +698,7 @@ class Plane:
         self.events[at].cut = self.frame.payload_captured < self.frame.payload_length
         self.events[at].assembled = assembled
         if self.frame.protocol == TCP:
-            self.events[at].stream = self.frame.seq - self.table.sides[s].base
-            if self.frame.tcp_flags & SYN:
-                self.events[at].stream = 0
+            self.events[at].stream = self.stream_offset(side)
         if assembled:
             self.stop = 1  # the arena may change with the next frame
         return 0
@@ -678,7 +707,6 @@ class Plane:
 
     def icmp(self, buf):
         """An ICMP error marks the flow of the packet it quotes, and counts for no other."""
-        self.table.sides[2 * self.row + self.table.side].payload += self.frame.payload_length
         if not self.is_icmp_error():
             return 0
         self.probe.start = self.frame.payload
@@ -730,10 +758,10 @@ class Plane:
             self.events[at].detail = 1
         return 0
 
-    def fragment(self, buf):
+    def fragment(self, buf, assembled):
         """Charge a fragment to its flow; look into the datagram when it is whole."""
         self.fragment_frames += 1
-        copy: cython.int = self.is_duplicate(buf)
+        copy: cython.int = 0 if assembled else self.is_duplicate(buf)
         slot: cython.int = self.fragments.find(self.frame, self.now)
         ports: cython.int = 0
         side: cython.int
@@ -754,35 +782,34 @@ class Plane:
             if ports:
                 self.fragments.slots[slot].row = self.row + 1
                 self.fragments.slots[slot].flow_id = self.table.rows[self.row].id
+                self.fragments.slots[slot].side = side
         else:
             self.row = known - 1
-            side = 0 if (
-                self.table.rows[self.row].a_lo == self.frame.src_lo
-                and self.table.rows[self.row].a_hi == self.frame.src_hi
-                and not (
-                    self.table.rows[self.row].b_lo == self.frame.src_lo
-                    and self.table.rows[self.row].b_hi == self.frame.src_hi
-                )
-            ) else 1
+            side = self.fragments.slots[slot].side
         if self.charge(side, copy):
             return 0
         if not ports:
             self.frame.payload_length = self.frame.ip_end - self.frame.transport
         self.table.sides[2 * self.row + side].payload += self.frame.payload_length
+        if assembled:
+            return 0  # in a datagram that was put together itself: `buf` is the arena
         if not self.fragments.add(slot, buf, self.frame):
             return 0
-        return self.assembled(slot, self.frame.version)
+        return self.assembled(slot)
 
-    def assembled(self, slot, version):
+    def assembled(self, slot):
         """Look into a datagram that was put together."""
+        head: cython.Py_ssize_t = (
+            self.frame.network - self.frame.own_start - self.frame.stripped
+        )
         self.frame.transport = cython.cast(cython.Py_ssize_t, slot) * 65_536
         self.frame.ip_end = self.frame.transport + self.fragments.slots[slot].total
         self.frame.limit = self.frame.ip_end
         self.frame.wire_limit = self.frame.ip_end
         self.frame.network = self.frame.transport
         self.frame.fragmented = 0
-        self.frame.own_start = 0
-        self.frame.own_end = 0
+        self.frame.own_start = self.frame.transport - head
+        self.frame.own_end = self.frame.ip_end
         self.frame.stripped = 0
         if self.frame.open_transport(self.fragments.arena) != FOUND:
             self.malformed[self.frame.reason] += 1
@@ -792,10 +819,11 @@ class Plane:
             return 0
         self.content(self.fragments.arena, side, 1)
         status: cython.int = self.frame.open_tunnel(self.fragments.arena)
+        if status == OTHER:
+            return 0
         if status == FOUND:
             self.table.rows[self.row].flags |= CARRIER
-            return self.layers(self.fragments.arena, status, 1)
-        return 0
+        return self.layers(self.fragments.arena, status, 1)
 
     # ---- events -----------------------------------------------------------------------------
 
@@ -822,6 +850,7 @@ class Plane:
         self.events[at].assembled = 0
         self.events[at].detail = 0
         if kind == K_HOST:
+            self.events[at].fresh = self.host_table.hosts[row].hops
             return 0
         self.events[at].own_bytes_a = self.table.sides[2 * row].own_bytes
         self.events[at].own_bytes_b = self.table.sides[2 * row + 1].own_bytes
@@ -971,14 +1000,19 @@ class Plane:
                 look.own_frames_b = self.events[i].own_frames_b
                 look.payload_bytes_a = self.events[i].payload_a
                 look.payload_bytes_b = self.events[i].payload_b
+            if self.events[i].kind == K_ENDED:
+                look.last = self.table.rows[row].last
             if self.events[i].kind == K_PAYLOAD:
                 at = self.events[i].offset
                 source = arena if self.events[i].assembled else data
                 look.payload = source[at : at + self.events[i].length].tobytes()
                 look.stream = self.events[i].stream
                 look.cut = self.events[i].cut != 0
+            else:
+                look.payload = b""
             out.append(look)
         self.event_count = 0
+        self.ended_before = self.ended
         self.stop = 0
         return out
 

@@ -54,7 +54,11 @@ def track(sides, sender, other, seq, ack, flags, length):
         end += 1
         sides[sender].flags |= FIN_SENT
     ahead = cython.cast(int32_t, seq - sides[sender].next)
-    if ahead > 0:
+    if ahead > FARTHEST or ahead < -FARTHEST:  # in no window: its stream begins again for us
+        sides[sender].base = seq
+        sides[sender].next = end
+        sides[sender].flags &= ~(HOLE | ACKED)
+    elif ahead > 0:
         if sides[sender].flags & HOLE:  # one hole is remembered; an older one counts as loss
             sides[sender].lost += sides[sender].hole_end - sides[sender].hole_start
         sides[sender].flags |= HOLE
@@ -63,30 +67,34 @@ def track(sides, sender, other, seq, ack, flags, length):
         sides[sender].next = end
     elif cython.cast(int32_t, end - sides[sender].next) > 0:
         if ahead < 0 and length > 0:
-            sides[sender].retransmitted += sides[sender].next - seq
+            fill(sides, sender, seq, sides[sender].next)
         sides[sender].next = end
     elif length > 0:
-        fill(sides, sender, seq, end, length)
+        fill(sides, sender, seq, seq + cython.cast(cython.uint, length))
     if flags & ACK:
         return acknowledge(sides, sender, other, ack)
     return 0
 
 
-def fill(sides, sender, seq, end, length):
-    """Bytes below `next`: they close the hole, or were sent before."""
-    if (
-        not sides[sender].flags & HOLE
-        or cython.cast(int32_t, seq - sides[sender].hole_start) < 0
-        or cython.cast(int32_t, end - sides[sender].hole_end) > 0
-    ):
-        sides[sender].retransmitted += length
-        return 0
-    if end == sides[sender].hole_end:
-        sides[sender].hole_end = seq
-    else:
-        sides[sender].hole_start = end
-    if sides[sender].hole_start == sides[sender].hole_end:
-        sides[sender].flags &= ~HOLE
+def fill(sides, sender, seq, end):
+    """Bytes below `next`: those in the hole are new, the rest was sent before."""
+    length: cython.uint = end - seq
+    if sides[sender].flags & HOLE:
+        first: cython.uint = seq
+        last: cython.uint = end
+        if cython.cast(int32_t, first - sides[sender].hole_start) < 0:
+            first = sides[sender].hole_start
+        if cython.cast(int32_t, last - sides[sender].hole_end) > 0:
+            last = sides[sender].hole_end
+        if cython.cast(int32_t, last - first) > 0:
+            length -= last - first
+            if last == sides[sender].hole_end:
+                sides[sender].hole_end = first
+            else:
+                sides[sender].hole_start = last
+            if sides[sender].hole_start == sides[sender].hole_end:
+                sides[sender].flags &= ~HOLE
+    sides[sender].retransmitted += length
     return 0
 
 

@@ -69,6 +69,7 @@ class Conversation:
     """What a flow turned out to be; `streams` are those of side a and side b."""
 
     protocols: list[str] = field(default_factory=list)
+    told: int = 0  # how many of them the judge knows
     streams: tuple[_Stream, _Stream] = field(default_factory=lambda: (_Stream(), _Stream()))
     quic: QuicReader | None = None
     playing: bool = False  # RTSP: PLAY was asked, not yet answered

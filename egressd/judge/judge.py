@@ -137,7 +137,7 @@ class Judge:
         episode.flows += 1
         episode.last = max(episode.last, opening.at)
         episode.note(opening.frame)
-        episode.live[opening.row] = Tally()
+        episode.measure(opening.row, Tally())
         self._threads[opening.row] = _Thread(
             episode,
             opening.host,
@@ -196,7 +196,7 @@ class Judge:
         if thread is None:
             return
         episode = thread.episode
-        episode.live[row] = tally
+        episode.measure(row, tally)
         episode.last = max(episode.last, at)
         if episode.weigh():
             episode.note(frame)
@@ -221,23 +221,23 @@ class Judge:
         return self._tell(thread.episode, at) if thread is not None else []
 
     def end(
-        self, row: int, tally: Tally, last: Nanoseconds, *, one_way: bool, proven: bool
+        self, row: int, tally: Tally, last: Nanoseconds, *, one_way: bool
     ) -> FlowJudgement | None:
         """Close a flow and return what is to be said of it, if its host is a camera.
 
-        `one_way`: frames of one side only; `proven`: and yet TCP says that it was answered.
+        `one_way`: frames of one side only. Where TCP says all the same that the connection was
+        accepted, the mirror does not show the other.
         """
         thread = self._threads.pop(row, None)
         if thread is None:
             return None
         episode = thread.episode
-        episode.live.pop(row, None)
-        episode.ended.add(tally)
+        episode.close(row, tally)
         episode.last = max(episode.last, last)
         episode.weigh()
         self._just_ended = episode
         if not thread.datagrams and episode.stage >= Stage.CONNECTED:
-            self._one_way += one_way and proven
+            self._one_way += one_way
             self._two_way += not one_way
         camera = self._identities.camera_of(thread.host)
         if camera is None:
@@ -296,7 +296,7 @@ class Judge:
             host, Destination(None, None, "any"), Direction.OUTBOUND, Stage.ATTEMPT, at, at
         )
         episode.flows = flows
-        episode.ended = tally
+        episode.tally = tally
         self._add(episode, (host, None, None, "any", None))
         return self._tell(episode, at)
 
@@ -424,30 +424,39 @@ class Judge:
 
     def _learn_names(self, episode: Episode, names: list[Name]) -> None:
         destination = episode.destination
-        known = {(name.name.lower(), name.source) for name in destination.names}
-        fresh = [name for name in names if (name.name.lower(), name.source) not in known]
+        fresh = [name for name in names if not _is_known(name, destination.names)]
         if not fresh and destination.names:
             return
         room = MAXIMUM_NAMES - len(destination.names)
+        if room <= 0 and all(name.source is NameSource.DNS for name in fresh):
+            return
         # What the camera itself said to the far end tells more than what it had asked before.
         destination.names = sorted(
             destination.names + fresh[:room], key=lambda name: name.source is NameSource.DNS
         )
-        destination.service = self._service_of(destination)
-        destination.party = destination.service.party if destination.service else Party.UNKNOWN
+        self._attribute(destination, fresh)
 
-    def _service_of(self, destination: Destination) -> Service | None:
+    def _attribute(self, destination: Destination, fresh: list[Name]) -> None:
+        """Say whose the far end is: by its names first, else by its address."""
+        known = destination.service
+        if known is not None and known.can_alert and all(
+            name.source is NameSource.DNS for name in fresh
+        ):
+            return
         hint = None
-        for name in destination.names:
+        for name in destination.names if known is not None else fresh:
             service = self._services.of_name(name.name)
             if service is not None and service.can_alert:
-                return service
+                hint = service
+                break
             hint = hint or service
-        if destination.ip is None or hint is not None:
-            return hint
-        return self._services.of_address(
-            destination.ip, destination.port, destination.transport
-        )
+        if hint is None and known is None and destination.ip is not None:
+            hint = self._services.of_address(
+                destination.ip, destination.port, destination.transport
+            )
+        if hint is not None:
+            destination.service = hint
+            destination.party = hint.party
 
     def _tell(
         self, episode: Episode, at: Nanoseconds, *, final: bool = False
@@ -496,6 +505,10 @@ class Judge:
             and episode.stage is Stage.ATTEMPT
             and self.one_way_mirror
         )
+
+
+def _is_known(name: Name, names: list[Name]) -> bool:
+    return any(other.name == name.name and other.source is name.source for other in names)
 
 
 def _trusted(destination: Destination) -> list[str]:

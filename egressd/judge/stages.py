@@ -39,12 +39,19 @@ class Tally:
         self.packets_out += other.packets_out
         self.packets_in += other.packets_in
 
+    def subtract(self, other: Tally) -> None:
+        """Take another tally from this one."""
+        self.bytes_out -= other.bytes_out
+        self.bytes_in -= other.bytes_in
+        self.packets_out -= other.packets_out
+        self.packets_in -= other.packets_in
+
 
 @dataclass(slots=True)
 class Episode:
     """What one host and one destination exchanged, until an hour of silence.
 
-    `live` holds the tallies of flows that go on, as last told; `ended` those of the others.
+    `live` holds what is in the tally of the flows that go on, as last told.
     """
 
     host: int
@@ -55,7 +62,7 @@ class Episode:
     last: Nanoseconds
     local_port: int | None = None
     flows: int = 0
-    ended: Tally = field(default_factory=Tally)
+    tally: Tally = field(default_factory=Tally)  # all flows together
     live: dict[int, Tally] = field(default_factory=dict)
     protocols: list[str] = field(default_factory=list)
     evidence: list[FrameRef] = field(default_factory=list)
@@ -67,14 +74,18 @@ class Episode:
     finding: str | None = None
     permitted: bool = False
 
-    @property
-    def tally(self) -> Tally:
-        """All flows of the episode together."""
-        total = Tally()
-        total.add(self.ended)
-        for tally in self.live.values():
-            total.add(tally)
-        return total
+    def measure(self, row: int, tally: Tally) -> None:
+        """Take the counters of a flow that goes on."""
+        before = self.live.get(row)
+        if before is not None:
+            self.tally.subtract(before)
+        self.tally.add(tally)
+        self.live[row] = tally
+
+    def close(self, row: int, tally: Tally) -> None:
+        """Take the last counters of a flow."""
+        self.measure(row, tally)
+        del self.live[row]
 
     def reach(self, stage: Stage) -> bool:
         """Raise the stage; return whether it rose."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from egressd.capture.batch import Batch
 from egressd.capture.pcapfile import open_captures
 from egressd.dataplane.plane import Plane
 from egressd.dataplane.reference import ReferencePlane
+from egressd.dataplane.reference.looks import Kind, Look
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,10 +25,12 @@ ON_SITE = [
     (0xFE80 << 112, 10, 6),
 ]
 SEED = 12345
-COLUMNS = (
-    "kind side row time number source detail flow protocol port_a port_b host_a host_b own_bytes_a"
-    " own_bytes_b own_frames_a own_frames_b payload_bytes_a payload_bytes_b stream cut payload"
-).split()
+
+# Flags of row_of.
+ANSWERED, CONNECTED, RESET, REFUSED, OPENER_B, OPENER_KNOWN = 1, 2, 4, 8, 16, 32
+WATCHED, CARRIER, SHED, ERROR, FINISHED = 128, 512, 1024, 2048, 16384
+
+COLUMNS = [column.name for column in fields(Look)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +44,70 @@ class Row:
 
 
 @dataclass(slots=True)
+class SideRead:
+    """One side of a flow as `side_of` told it, with its end."""
+
+    ip: int
+    port: int
+    mac: int
+    host: int
+    frames: int
+    wire: int
+    own_frames: int
+    own_bytes: int
+    payload: int
+    delivered: int
+    retransmitted: int
+    lost: int
+    duplicates: int
+
+
+@dataclass(slots=True)
+class FlowRead:
+    """A flow as `row_of` told it when it had ended, or its end was told."""
+
+    a: SideRead
+    b: SideRead
+    version: int
+    protocol: int
+    flags: int
+    id: int
+    first: int
+    last: int
+    number: int
+    source: int
+    vlans: tuple[int, ...]
+    icmp_type: int
+    icmp_code: int
+
+    def has(self, flag: int) -> bool:
+        """Say whether a flag is set."""
+        return bool(self.flags & flag)
+
+
+@dataclass(slots=True)
 class Said:
     """Everything a data plane said of some frames."""
 
-    looks: list[tuple[Any, ...]] = field(default_factory=list)
-    flows: list[tuple[Any, ...]] = field(default_factory=list)  # (row_of, side a, side b)
-    hosts: list[tuple[Any, ...]] = field(default_factory=list)  # (host_of, shed_of)
+    looks: list[Look] = field(default_factory=list)
+    live: list[FlowRead] = field(default_factory=list)  # when the frames had been fed
+    ended: list[FlowRead] = field(default_factory=list)  # in the order of the looks of their ends
+    hosts: list[tuple[Any, ...]] = field(default_factory=list)  # host_of, shed_of
     counters: dict[str, Any] = field(default_factory=dict)
 
-    def of_kind(self, kind: int) -> list[dict[str, Any]]:
-        """Return the looks of one kind, by the names of their columns."""
-        return [dict(zip(COLUMNS, look, strict=True)) for look in self.looks if look[0] == kind]
+    def of(self, *kinds: Kind) -> list[Look]:
+        """Return the looks of some kinds."""
+        return [look for look in self.looks if look.kind in kinds]
+
+    def flow(self, **ports: int) -> FlowRead:
+        """Return the one flow that is no carrier, or that with the port `to`."""
+        to = ports.get("to")
+        (found,) = [
+            flow
+            for flow in self.ended
+            if (flow.b.port == to if to is not None else not flow.has(CARRIER))
+        ]
+        return found
 
 
 def batch_of_rows(rows: list[Row], first: int = 1) -> Batch:
@@ -110,24 +166,46 @@ def said_by(
             _keep(plane, said, batch.buffer)
     rows = plane.live_rows()
     assert len(rows) == plane.live_flows
-    said.flows = [(plane.row_of(row), plane.side_of(row, 0), plane.side_of(row, 1)) for row in rows]
+    assert [plane.id_of(row) for row in rows] == sorted(plane.id_of(row) for row in rows)
+    said.live = [_flow(plane, row) for row in rows]
     at = 0
     while at < len(rows):
         at = plane.end_rows(rows, at)
         _keep(plane, said, b"")
     said.counters = plane.counters()
-    hosts = {look[2] for look in said.looks if look[0] == 1}
+    hosts = {0, 1} | {look.row for look in said.of(Kind.HOST)}
     said.hosts = [(plane.host_of(host), plane.shed_of(host)) for host in sorted(hosts)]
     return said
 
 
 def _keep(plane: Plane | ReferencePlane, said: Said, buffer: Any) -> None:
     for look in plane.drain(buffer):
-        columns = [getattr(look, name) for name in COLUMNS]
-        said.looks.append(tuple(columns))
+        copy = Look(**{name: getattr(look, name) for name in COLUMNS})
+        said.looks.append(copy)
+        if copy.kind == Kind.ENDED:
+            assert plane.id_of(copy.row) == copy.flow
+            said.ended.append(_flow(plane, copy.row))
 
 
-def fast(rows: list[Row], linktypes: Iterable[int] = (1,), size: int = 8192, **options: Any) -> Said:
+def _flow(plane: Plane | ReferencePlane, row: int) -> FlowRead:
+    columns = plane.row_of(row)
+    a_high, a_low, b_high, b_low, a_port, b_port, version, protocol, flags = columns[:9]
+    number_of_vlans, outer, inner = columns[14:17]
+    return FlowRead(
+        SideRead(a_high << 64 | a_low, a_port, *plane.side_of(row, 0)),
+        SideRead(b_high << 64 | b_low, b_port, *plane.side_of(row, 1)),
+        version,
+        protocol,
+        flags,
+        *columns[9:14],
+        (outer, inner)[:number_of_vlans],
+        *columns[17:],
+    )
+
+
+def fast(
+    rows: list[Row], linktypes: Iterable[int] = (1,), size: int = 8192, **options: Any
+) -> Said:
     """Run the compiled data plane."""
     return said_by(Plane(ON_SITE, SEED, **options), batches_of(rows, size), linktypes)
 

@@ -76,7 +76,7 @@ def wants_datagram(packet: Packet, side: Side) -> bool:
 
 
 def _may_go_on(payload: bytes) -> bool:
-    """May the message that begins here need more segments to be read?
+    """Say whether the message that begins here may need more segments to be read.
 
     TLS handshake, MQTT CONNECT, text protocols, and binary ones with a length in front.
     """
@@ -85,7 +85,7 @@ def _may_go_on(payload: bytes) -> bool:
 
 
 def _begins_message(payload: bytes) -> bool:
-    """Is it the beginning of an HTTP, RTSP, ClientHello or ServerHello message?"""
+    """Say whether it is the beginning of an HTTP, RTSP, ClientHello or ServerHello message."""
     if len(payload) < 6:
         return False
     if payload[:2] == b"\x16\x03":

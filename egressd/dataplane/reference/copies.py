@@ -34,7 +34,7 @@ class CopyMemory:
         self._copies = 0  # and those that were copies
 
     def is_copy(self, packet: Packet, now: Nanoseconds) -> bool:
-        """Has this packet passed a moment ago?"""
+        """Say whether this packet passed a moment ago."""
         mark = mark_of(packet)
         place = (mark >> 32) % PLACES
         proves = _can_prove(packet)
@@ -50,7 +50,7 @@ class CopyMemory:
         return False
 
     def _mirror_copies(self) -> bool:
-        """Does this mirror copy? One in eight of the packets that can tell is enough."""
+        """Say whether this mirror copies: one in eight of the packets that can tell is enough."""
         return self._able < 8 or self._copies * 8 >= self._able
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from egressd.dataplane.reference.layers import NO_MAC
 from egressd.dataplane.reference.packets import TCP
@@ -28,7 +28,21 @@ IDLE_TCP = 3600 * SECOND
 IDLE_CLOSED = 60 * SECOND
 IDLE_OTHER = 300 * SECOND
 
-Ends = tuple[int, int, int, int, int, int]  # protocol, version, sender, port, receiver, port
+
+class Ends(NamedTuple):
+    """The key of a flow; `a` sent its first frame."""
+
+    protocol: int
+    version: int
+    a: int
+    a_port: int
+    b: int
+    b_port: int
+
+    @property
+    def reversed(self) -> Ends:
+        """The same as the other side sends it."""
+        return Ends(self.protocol, self.version, self.b, self.b_port, self.a, self.a_port)
 
 
 @dataclass(slots=True)
@@ -86,7 +100,7 @@ class Flow:
     @property
     def protocol(self) -> int:
         """The IP protocol number."""
-        return self.ends[0]
+        return self.ends.protocol
 
     @property
     def idle_limit(self) -> Nanoseconds:
@@ -138,11 +152,11 @@ class FlowBook:
 
     def find(self, packet: Packet) -> tuple[Flow | None, int]:
         """Return the flow of a packet and the side that sent it."""
-        flow = self._by_ends.get(_ends_of(packet))
+        ends = _ends_of(packet)
+        flow = self._by_ends.get(ends)
         if flow is not None:
             return flow, 0
-        protocol, version, *ends = _ends_of(packet)
-        return self._by_ends.get((protocol, version, *ends[2:], *ends[:2])), 1
+        return self._by_ends.get(ends.reversed), 1
 
     def add(self, packet: Packet, now: Nanoseconds, number: int, source: int) -> Flow:
         """Return a new flow for a packet."""
@@ -173,7 +187,7 @@ class FlowBook:
 
 
 def _ends_of(packet: Packet) -> Ends:
-    return (
+    return Ends(
         packet.protocol,
         packet.version,
         packet.src,

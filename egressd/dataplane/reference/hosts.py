@@ -55,7 +55,7 @@ class Host:
 
     @property
     def is_real(self) -> bool:
-        """Is it one host, and not all that are off site or beyond the bound?"""
+        """Whether it is one host, and not all that are off site or beyond the bound."""
         return self.row > OTHERS_ROW
 
     def keep_totals(self, home: Side, away: Side) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
-from egressd.model import Bytes, Nanoseconds
+if TYPE_CHECKING:
+    from egressd.model import Bytes, Nanoseconds
 
 
 class Kind(IntEnum):
@@ -56,6 +58,7 @@ class Look:
     own_frames_b: int = 0
     payload_bytes_a: Bytes = 0
     payload_bytes_b: Bytes = 0
+    hops: int = 0  # HOST: the hop limit it sends with, 0 until that is known
     stream: int = 0  # where in its stream the payload of a segment begins
     cut: bool = False
     payload: bytes = b""

@@ -61,17 +61,17 @@ class Packet:
 
     @property
     def is_fragment(self) -> bool:
-        """Is it a part of a datagram? An atomic fragment (RFC 6946) is a whole one."""
+        """Whether it is a part of a datagram; an atomic fragment (RFC 6946) is a whole one."""
         return self.more_fragments or self.offset > 0
 
     @property
     def is_icmp(self) -> bool:
-        """Is it ICMP of either version?"""
+        """Whether it is ICMP of either version."""
         return self.protocol in {ICMP, ICMPV6}
 
     @property
     def is_icmp_error(self) -> bool:
-        """Does it quote the packet it is about? RFC 792, RFC 4443 2.1."""
+        """Whether it quotes the packet it is about (RFC 792, RFC 4443 2.1)."""
         if self.protocol == ICMP:
             return self.icmp_type in {3, 4, 5, 11, 12}
         return self.protocol == ICMPV6 and 0 <= self.icmp_type < 128
@@ -162,7 +162,8 @@ def _take_extension(packet: Packet) -> bool:
     if len(body) < size:
         raise Malformed("ipv6 extension header cut")
     if packet.protocol == ROUTING and body[3]:
-        packet.dst = _final_destination(body[:size]) or packet.dst
+        final = _final_destination(body[:size])
+        packet.dst = packet.dst if final is None else final
     packet.protocol = body[0]
     packet.header += size
     packet.body = body[size:]

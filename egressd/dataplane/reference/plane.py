@@ -50,10 +50,9 @@ if TYPE_CHECKING:
     from egressd.capture.batch import Batch
     from egressd.dataplane.reference.flows import Flow
     from egressd.dataplane.reference.hosts import Host
-    from egressd.dataplane.reference.links import Opened
-    from egressd.dataplane.reference.pieces import Datagram
     from egressd.model import Bytes, Nanoseconds
 
+CLIENT_PORTS = 32_768
 LOOKS = 8192  # written before they have to be drained
 PACKETS = 6  # of one inside the other in a frame; more are not followed
 LONGEST_FRAME = 9236  # 9,216 bytes are the largest Ethernet frames in use, tags come on top
@@ -241,14 +240,13 @@ class ReferencePlane:
         dst = self._hosts.place_of(packet.version, packet.dst)
         layer, version = packet.layer, packet.version
         if src == Place.ON_SITE:
-            flow.sides[0].host = self._host(version, packet.src, layer.src_mac).row
+            hops = 0 if dst == Place.GROUP else packet.hops  # groups get hop limits of their own
+            flow.sides[0].host = self._host(version, packet.src, layer.src_mac, hops).row
         if dst == Place.ON_SITE:
             flow.sides[1].host = self._host(version, packet.dst, layer.dst_mac).row
-        if dst != Place.GROUP:
-            self._hear(flow.sides[0].host, packet)
         flow.error = packet.is_icmp_error
         flow.watched = not flow.error and {src, dst} == {Place.ON_SITE, Place.OFF_SITE}
-        _guess_opener(flow, packet)
+        _guess_opener(flow, packet, inward=src == Place.OFF_SITE and dst == Place.ON_SITE)
         if not flow.watched:
             return
         host = self._hosts.rows[flow.sides[0].host or flow.sides[1].host]
@@ -259,21 +257,26 @@ class ReferencePlane:
             host.shed_flows += 1
             self._totals.shed_looks += 1
 
-    def _host(self, version: int, ip: int, mac: int) -> Host:
-        """Return the host of an on-site address; announce a new one."""
+    def _host(self, version: int, ip: int, mac: int, hops: int = 0) -> Host:
+        """Return the host of an on-site address; announce a new one.
+
+        `hops` is the hop limit of a packet that it sent, 0 where it sent none.
+        """
         host = self._hosts.find(version, ip, mac)
+        if host is not None:
+            self._hear(host, hops)
+            return host
+        host = self._hosts.add(version, ip, mac)
         if host is None:
-            host = self._hosts.add(version, ip, mac)
-            if host is None:
-                return self._hosts.others
-            self._host_look(host, 0)
+            return self._hosts.others
+        host.hops = hops
+        self._host_look(host, 0)
         return host
 
-    def _hear(self, row: int, packet: Packet) -> None:
+    def _hear(self, host: Host, hops: int) -> None:
         """Keep the hop limit a host sends with: it tells whether a router stands before it."""
-        host = self._hosts.rows[row]
-        if host.is_real and host.hops == 0:
-            host.hops = packet.hops
+        if host.is_real and hops and not host.hops:
+            host.hops = hops
             self._host_look(host, 2)
 
     def _charge(self, flow: Flow, side: int, packet: Packet, *, copy: bool) -> None:
@@ -290,7 +293,7 @@ class ReferencePlane:
         sent.own_bytes += packet.layer.own
         if side == 1 and not flow.answered:
             flow.answered = True
-            self._hear(sent.host, packet)
+            self._hear(self._hosts.rows[sent.host], packet.hops)
             if flow.watched:
                 self._look(Kind.ANSWERED, flow, side)
         if flow.sender is None:
@@ -440,10 +443,10 @@ class ReferencePlane:
     def _look(self, kind: Kind, flow: Flow, side: int, *, detail: int = 0) -> Look:
         """Write a look with the counters as they stand; a shed flow keeps payloads only."""
         a, b = flow.sides
-        protocol, _, _, port_a, _, port_b = flow.ends
+        ends = flow.ends
         look = Look(
             kind, side, flow.row, self._moment.now, self._moment.number, self._moment.source,
-            detail, flow.id, protocol, port_a, port_b, a.host, b.host,
+            detail, flow.id, ends.protocol, ends.a_port, ends.b_port, a.host, b.host,
             a.own_bytes, b.own_bytes, a.own_frames, b.own_frames, a.payload, b.payload,
         )  # fmt: skip
         if not flow.shed or kind in {Kind.PAYLOAD, Kind.ENDED}:
@@ -453,6 +456,7 @@ class ReferencePlane:
     def _host_look(self, host: Host, detail: int) -> None:
         moment = self._moment
         look = Look(Kind.HOST, 0, host.row, moment.now, moment.number, moment.source, detail)
+        look.hops = host.hops
         self._looks.append(look)
 
     # ---- the end of flows -----------------------------------------------------------------------
@@ -533,16 +537,16 @@ class ReferencePlane:
     def row_of(self, row: int) -> tuple[int, ...]:
         """Return addresses (high and low halves), ports and the other columns of a flow."""
         flow = self._flows.rows[row]
-        protocol, version, a, a_port, b, b_port = flow.ends
+        ends = flow.ends
         outer = flow.vlans[0] if flow.vlans else 0
         inner = flow.vlans[-1] if len(flow.vlans) > 1 else 0
         return (
-            *divmod(a, 1 << 64),
-            *divmod(b, 1 << 64),
-            a_port,
-            b_port,
-            version,
-            protocol,
+            *divmod(ends.a, 1 << 64),
+            *divmod(ends.b, 1 << 64),
+            ends.a_port,
+            ends.b_port,
+            ends.version,
+            ends.protocol,
             flow.flags,
             flow.id,
             flow.first,
@@ -621,9 +625,15 @@ def _reopens(packet: Packet, flow: Flow, side: int) -> bool:
     return stream.seen and stream.base != (packet.seq + 1) % (1 << 32)
 
 
-def _guess_opener(flow: Flow, packet: Packet) -> None:
-    """Say which side opened a flow, going by its first packet."""
-    servers_port = packet.sport < 1024 <= packet.dport  # a guess: servers sit on the low ports
+def _guess_opener(flow: Flow, packet: Packet, *, inward: bool) -> None:
+    """Say which side opened a flow, going by its first packet.
+
+    Two guesses that it is an answer whose question went unseen: servers sit on the low ports;
+    and nobody off site could have known a port that is a client's (Linux, ip_local_port_range).
+    """
+    servers_port = packet.sport < 1024 <= packet.dport
+    if inward and packet.sport < CLIENT_PORTS <= packet.dport:
+        servers_port = True
     if packet.protocol == TCP:
         if packet.flags & SYN:
             flow.opener_known = flow.syn_seen = True

@@ -87,7 +87,10 @@ def _send(stream: Stream, segment: Segment) -> None:
     if segment.flags & FIN:
         end = (end + 1) % CIRCLE
         stream.fin_sent = True
-    if ahead(seq, stream.next) > 0:
+    if abs(ahead(seq, stream.next)) > LARGEST_WINDOW:  # it begins again for us
+        stream.base, stream.next = seq, end
+        stream.hole = stream.acked = None
+    elif ahead(seq, stream.next) > 0:
         if stream.hole:  # one is remembered; an older one counts as loss
             stream.lost += (stream.hole.end - stream.hole.start) % CIRCLE
         stream.hole = Hole(stream.next, seq)
