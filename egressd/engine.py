@@ -151,7 +151,7 @@ class Engine:
         for camera in self._judged.cameras:
             if camera.id not in self._announced:
                 self._announced.add(camera.id)
-                self._events.append(CameraEvent(self._last_frame, camera))
+                self._events.append(CameraEvent(self._last_frame, camera.as_known_now()))
         self._events += self._judge.finish(self._last_frame)
         self._events.append(CoverageEvent(self._last_frame, self.coverage()))
         return self._taken()
@@ -255,7 +255,7 @@ class Engine:
     def _published(self, camera: Camera | None, host: Host, at: int) -> None:
         if camera is not None:
             self._announced.add(camera.id)
-            self._events.append(CameraEvent(at, camera))
+            self._events.append(CameraEvent(at, camera.as_known_now()))
             if self._judged.camera_of(host.index) is camera:
                 self._events += self._judge.recognised(host.index, at)
             else:
@@ -475,7 +475,7 @@ class Engine:
     def _dhcp(self, message: DhcpMessage, look: Look, frame: FrameRef) -> None:
         camera = self._inventory.see_dhcp(message, frame)
         if camera is not None:
-            self._events.append(CameraEvent(look.time, camera))
+            self._events.append(CameraEvent(look.time, camera.as_known_now()))
             self._events += self._judge.reconsider(camera, look.time)
 
     # ---- events ----------------------------------------------------------------------------
@@ -489,11 +489,12 @@ class Engine:
     def _log(self, look: Look, message: object, frame: FrameRef) -> None:
         row = self._flows.ends_of(look.row)
         source, target = (row.b, row.a) if look.side else (row.a, row.b)
+        camera = self._judged.camera_of(look.host_a or look.host_b)
         self._events.append(
             FactEvent(
                 look.time, frame, look.flow, look.protocol, source.ip, source.port, target.ip,
                 target.port, look.source, row.vlans, message,
-                self._judged.camera_of(look.host_a or look.host_b),
+                camera.as_known_now() if camera is not None else None,
             )  # fmt: skip
         )
 

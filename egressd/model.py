@@ -8,7 +8,7 @@ the camera: `bytes_out` leaves it, whoever opened the flow.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
@@ -173,6 +173,10 @@ class Camera:
     confidence: float = 0.0
     listed: bool = False  # named in the site file
 
+    def as_known_now(self) -> Camera:
+        """Return a copy that what is learnt later does not change."""
+        return replace(self, ips=list(self.ips), evidence=list(self.evidence))
+
 
 @dataclass(slots=True)
 class Name:
@@ -230,6 +234,10 @@ class Destination:
     place: Place = field(default_factory=Place)
     service: Service | None = None
     party: Party = Party.UNKNOWN
+
+    def as_known_now(self) -> Destination:
+        """Return a copy that names learnt later do not change."""
+        return replace(self, names=list(self.names))
 
 
 class FlowState(Enum):

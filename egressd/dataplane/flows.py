@@ -229,6 +229,9 @@ class HostTable:
         self.prefixes = words
         self.prefix_count = len(prefixes)
         for i in range(2):
+            self.hosts[i].ip_hi = 0
+            self.hosts[i].ip_lo = 0
+            self.hosts[i].hops = 0
             self.hosts[i].mac = 0xFFFFFFFFFFFFFFFF
             self.hosts[i].version = 0
             self.hosts[i].flags = 0

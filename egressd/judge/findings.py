@@ -6,7 +6,6 @@ Decisions read as a list, the first that fits wins.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import Enum
 from hashlib import blake2b
 from typing import TYPE_CHECKING
@@ -67,13 +66,12 @@ def severity_of(rule: Rule, stage: Stage) -> int:
 def finding_of(episode: Episode, camera: Camera, rule: Rule) -> Finding:
     """Return the finding of an episode as it stands; the camera and names are copied."""
     tally = episode.tally
-    destination = replace(episode.destination, names=list(episode.destination.names))
     finding = Finding(
         id=episode.finding or id_of(episode, camera),
         rule=rule.value,
         severity=severity_of(rule, episode.stage),
-        camera=replace(camera, ips=list(camera.ips), evidence=list(camera.evidence)),
-        destination=destination,
+        camera=camera.as_known_now(),
+        destination=episode.destination.as_known_now(),
         direction=episode.direction,
         stage=episode.stage,
         first=episode.first,

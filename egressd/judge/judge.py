@@ -247,8 +247,8 @@ class Judge:
     def _judgement(self, episode: Episode, camera: Camera, tally: Tally) -> FlowJudgement:
         destination = episode.destination
         return FlowJudgement(
-            camera=camera,
-            destination=destination,
+            camera=camera.as_known_now(),
+            destination=destination.as_known_now(),
             direction=episode.direction,
             stage=episode.stage,
             bytes_out=tally.bytes_out,

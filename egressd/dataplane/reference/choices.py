@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from egressd.dataplane.reference.layers import number_of
 from egressd.dataplane.reference.packets import SYN
 from egressd.dataplane.reference.streams import CIRCLE
 
@@ -51,6 +52,9 @@ def wants_segment(packet: Packet, side: Side) -> bool:
     if not side.settled and offset < HEAD_BYTES and side.looks < HEAD_SEGMENTS:
         if offset == 0 and not _may_go_on(packet.payload):
             side.settled = True
+        elif offset > 0 and _is_past_handshake(packet.payload):
+            side.settled = True
+            return False
         return True
     if side.looks >= LOOKS:
         return False
@@ -81,7 +85,23 @@ def _may_go_on(payload: bytes) -> bool:
     TLS handshake, MQTT CONNECT, text protocols, and binary ones with a length in front.
     """
     first = payload[:1]
-    return first in {b"\x16", b"\x10"} or b"A" <= first <= b"Z" or first < b"\x04"
+    if first == b"\x16" and len(payload) > 5:
+        # A record that is followed by another type in this segment is whole.
+        following = payload[5 + number_of(payload[3:5]) :][:1]
+        return following not in {b"\x14", b"\x17"}
+    if b"A" <= first <= b"Z":
+        return b"\r\n\r\n" not in payload  # a header that ends in this segment is whole
+    return first in {b"\x16", b"\x10"} or first < b"\x04"
+
+
+def _is_past_handshake(payload: bytes) -> bool:
+    """Say whether it is TLS ChangeCipherSpec or application data: of a hello, nothing is left."""
+    return (
+        len(payload) >= 3
+        and payload[0] in {0x14, 0x17}
+        and payload[1] == 3
+        and payload[2] <= 4  # RFC 8446 4.1.2: versions 3.0 to 3.4
+    )
 
 
 def _begins_message(payload: bytes) -> bool:

@@ -16,11 +16,11 @@ class Kind(IntEnum):
     HOST = 1  # a new on-site host; `detail` 1: it said so itself by ARP, 2: its hop limit is known
     NEW = 2  # the first frame of a flow that leaves the site
     PAYLOAD = 3  # a segment or datagram worth decoding
-    ANSWERED = 4  # the first frame from the side that did not begin
+    ANSWERED = 4  # not TCP: the first frame from the side that did not begin
     CONNECTED = 5  # TCP: the other end accepted
     DELIVERED = 6  # TCP: the first payload of `side` was acknowledged
-    TURNED = 7  # the side that began spoke again after an answer
-    PROGRESS = 8  # `side` has sent another 16,000 bytes
+    TURNED = 7  # not TCP: the side that began spoke again after an answer
+    PROGRESS = 8  # the on-site `side` has sent another 16,000 bytes
     RESET = 9  # RST from `side`
     REFUSED = 10  # an ICMP error answered `side`'s peer
     ENDED = 11  # timed out, closed, evicted, or the end of the input: `detail`
@@ -47,6 +47,7 @@ class Look:
     source: int
     detail: int = 0
     flow: int = 0
+    last: Nanoseconds = 0  # ENDED: the flow's last frame
     protocol: int = 0
     port_a: int = 0
     port_b: int = 0

@@ -294,17 +294,17 @@ class ReferencePlane:
         if side == 1 and not flow.answered:
             flow.answered = True
             self._hear(self._hosts.rows[sent.host], packet.hops)
-            if flow.watched:
+            if flow.watched and flow.protocol != TCP:  # TCP says more than that itself
                 self._look(Kind.ANSWERED, flow, side)
         if flow.sender is None:
             flow.turns = 1
         elif flow.sender != side and flow.turns < 3:
             flow.turns += 1
-            if flow.turns == 3 and flow.watched:
+            if flow.turns == 3 and flow.watched and flow.protocol != TCP:
                 self._look(Kind.TURNED, flow, side)
         flow.sender = side
         steps = min(PROGRESS_STEPS, sent.own_bytes // PROGRESS_BYTES)
-        if flow.watched and steps > sent.progress:
+        if flow.watched and sent.host and steps > sent.progress:
             sent.progress = steps
             self._look(Kind.PROGRESS, flow, side)
 
@@ -446,7 +446,7 @@ class ReferencePlane:
         ends = flow.ends
         look = Look(
             kind, side, flow.row, self._moment.now, self._moment.number, self._moment.source,
-            detail, flow.id, ends.protocol, ends.a_port, ends.b_port, a.host, b.host,
+            detail, flow.id, 0, ends.protocol, ends.a_port, ends.b_port, a.host, b.host,
             a.own_bytes, b.own_bytes, a.own_frames, b.own_frames, a.payload, b.payload,
         )  # fmt: skip
         if not flow.shed or kind in {Kind.PAYLOAD, Kind.ENDED}:
@@ -471,7 +471,7 @@ class ReferencePlane:
             home, away = (a, b) if a.host else (b, a)
             self._hosts.rows[home.host].keep_totals(home, away)
         if self._all_flows or flow.touched or (flow.watched and not flow.shed):
-            self._look(Kind.ENDED, flow, 0, detail=reason)
+            self._look(Kind.ENDED, flow, 0, detail=reason).last = flow.last
         self._flows.remove(flow)
 
     def _sweep(self) -> None:
