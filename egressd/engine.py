@@ -15,7 +15,7 @@ from egressd.attribute.names import NameTable
 from egressd.dataplane.looks import REASONS_ENDED, LookKind
 from egressd.decode.dhcp import DhcpMessage
 from egressd.decode.dissector import Conversation, Fact, QuicHello, read_datagram, read_segment
-from egressd.decode.dns import DnsMessage
+from egressd.decode.dns import DnsMessage, read_dns
 from egressd.decode.http import HttpRequest
 from egressd.decode.ntp import NtpMessage
 from egressd.decode.rtsp import RtspRequest, RtspResponse
@@ -88,6 +88,7 @@ class Engine:
     ) -> None:
         self.site = site
         self._geo = geo
+        self._services = services
         self._plane = plane
         self._log_all = log_all
         self._inventory = inventory
@@ -143,6 +144,7 @@ class Engine:
         while position < len(rows):
             position = self._plane.end_rows(rows, position)
             self._drain(None)
+        self._last_frame = max(self._last_frame, self._plane.counters()["last"])
         for index in self._hosts:
             flows, frames_out, bytes_out, frames_in, bytes_in = self._plane.shed_of(index)
             if flows:
@@ -277,16 +279,14 @@ class Engine:
             Opening(
                 look.row, host.index, remote_ip, remote_port, local_port, look.protocol,
                 Direction.INBOUND if inbound else Direction.OUTBOUND,
-                self._names_of(host, remote_ip, look.time), look.time, self._frame(look),
+                self._names.names_of(self._client_of(host), remote_ip, look.time), look.time, self._frame(look),
                 replied=not inbound and bool(home),
             )  # fmt: skip
         )
 
-    def _names_of(self, host: Host, ip: str, at: int) -> list[Name]:
-        names = self._names.names_of(host.ip, ip, at)
-        if names or host.mac is None or host.behind_router:
-            return names
-        return self._names.names_of(host.mac, ip, at)
+    def _client_of(self, host: Host) -> str:
+        """Return what a host is known by where names are kept: all its addresses share them."""
+        return host.ip if host.mac is None or host.behind_router else host.mac
 
     def _state(self, look: Look) -> None:
         """What the transport did."""
@@ -313,6 +313,9 @@ class Engine:
 
     def _payload(self, look: Look) -> None:
         """Bytes worth decoding."""
+        if look.protocol == UDP and DNS_PORT in (look.port_a, look.port_b):
+            self._dns_datagram(look)
+            return
         conversation = self._conversations.get(look.row)
         if conversation is None:
             if len(self._conversations) >= MAXIMUM_CONVERSATIONS:
@@ -344,6 +347,32 @@ class Engine:
                 self._judge.learn(look.row, protocol, None)
             conversation.told = len(conversation.protocols)
             self._events += self._judge.tell(look.row, look.time)
+
+    def _dns_datagram(self, look: Look) -> None:
+        """DNS over UDP: most of what there is to decode, so that it goes the short way."""
+        try:
+            message = read_dns(look.payload, expected=True)
+        except DecodeError as error:
+            self._errors[f"{error.protocol} {error.reason}"] += 1
+            return
+        if message is None:
+            return
+        sender, receiver = look.host_a, look.host_b
+        if look.side:
+            sender, receiver = receiver, sender
+        frame = self._frame(look)
+        host = self._hosts.get(sender)
+        if host is not None:
+            self._speaks(host, look.time)
+            camera = self._inventory.see_dns(host, message, frame)
+            if camera is not None:
+                self._published(camera, host, look.time)
+        self._dns(message, look, sender, receiver, frame)
+        if self._judge.has(look.row):
+            self._judge.learn(look.row, "dns", None)
+            self._events += self._judge.tell(look.row, look.time)
+        if self._log_all or self._is_logged(look):
+            self._log(look, message, frame)
 
     def _undecoded(self, look: Look) -> None:
         """Bytes no decoder knows may still tell what the host is."""
@@ -420,13 +449,15 @@ class Engine:
         if client is None:
             return
         if message.is_response:
-            self._names.learn(client.ip, message, look.time)
-            if client.mac is not None and not client.behind_router:
-                self._names.learn(client.mac, message, look.time)
+            self._names.learn(self._client_of(client), message, look.time)
         else:
             self._site_service(look, sender, self.site.resolvers, frame)
         for question in message.questions:
-            self._events += self._judge.looked_up(client.index, question.name, look.time, frame)
+            service = self._services.of_name(question.name)
+            if service is not None:
+                self._events += self._judge.looked_up(
+                    client.index, question.name, service, look.time, frame
+                )
 
     def _site_service(
         self, look: Look, sender: int, allowed: tuple[str, ...], frame: FrameRef
@@ -513,6 +544,8 @@ class Engine:
             return
         flow = self._flows.flow_of(look.row, self._sources)
         protocol = conversation.protocols[0] if conversation and conversation.protocols else None
+        if protocol is None and look.protocol == UDP and DNS_PORT in (look.port_a, look.port_b):
+            protocol = "dns"
         self._events.append(
             FlowEvent(look.time, flow, protocol, REASONS_ENDED[look.detail], judgement)
         )

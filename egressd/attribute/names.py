@@ -8,7 +8,6 @@ that led to an address are kept, because which one was meant cannot be told.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from egressd.decode.dns import DnsMessage
 
 GRACE = 3600 * NANOSECONDS_PER_SECOND
-MAXIMUM_PAIRS = 200_000  # (client, address) pairs remembered; the longest unused makes room
+MAXIMUM_PAIRS = 200_000  # (client, address) pairs remembered; the oldest makes room
 MAXIMUM_NAMES = 16  # of one address for one client
 ADDRESS_TYPES = frozenset({"A", "AAAA"})
 
@@ -34,7 +33,7 @@ class NameTable:
     """Names by client and address. A client is whatever hashable the caller identifies it by."""
 
     def __init__(self, maximum_pairs: int = MAXIMUM_PAIRS) -> None:
-        self._answers: OrderedDict[tuple[str, str], list[_Answer]] = OrderedDict()
+        self._answers: dict[tuple[str, str], list[_Answer]] = {}
         self._maximum = maximum_pairs
         self.evicted = 0
 
@@ -61,17 +60,14 @@ class NameTable:
             if answer.seen <= at <= answer.until
         ]
 
-    def rename(self, old: str, new: str) -> None:
-        """A client turned out to be another (its MAC is a router's): move what it learnt."""
-        for key in [key for key in self._answers if key[0] == old]:
-            self._answers[new, key[1]] = self._answers.pop(key)
-
     def _keep(self, client: str, address: str, answer: _Answer) -> None:
         key = (client, address)
-        answers = self._answers.setdefault(key, [])
+        answers = self._answers.get(key)
+        if answers is None:
+            self._answers[key] = [answer]
+            if len(self._answers) > self._maximum:
+                del self._answers[next(iter(self._answers))]
+                self.evicted += 1
+            return
         answers[:] = [known for known in answers if known.name != answer.name][1 - MAXIMUM_NAMES :]
         answers.append(answer)
-        self._answers.move_to_end(key)
-        if len(self._answers) > self._maximum:
-            self._answers.popitem(last=False)
-            self.evicted += 1

@@ -98,4 +98,10 @@ cdef class HostTable:
     cdef int place(self, int version, uint64_t hi, uint64_t lo) except -1 nogil
     cdef uint32_t find_or_add(self, int version, uint64_t hi, uint64_t lo, uint64_t mac) except? 0xffffffff nogil
 
-cdef uint64_t mix(uint64_t value) noexcept nogil
+# The finaliser of splitmix64 (Steele, Lea, Flood 2014): every input bit reaches every output.
+cdef inline uint64_t mix(uint64_t value) noexcept nogil:
+    value ^= value >> 30
+    value *= <uint64_t> 0xBF58476D1CE4E5B9
+    value ^= value >> 27
+    value *= <uint64_t> 0x94D049BB133111EB
+    return value ^ (value >> 31)

@@ -25,21 +25,10 @@ ON_SITE = cython.declare(cython.int, 1)
 GROUP = cython.declare(cython.int, 2)  # multicast, broadcast, unspecified: on site, but no host
 
 BROADCAST = cython.declare(uint64_t, 0xFFFFFFFF)
-MIX_1 = cython.declare(uint64_t, 0xBF58476D1CE4E5B9)
-MIX_2 = cython.declare(uint64_t, 0x94D049BB133111EB)
 
 COOLING = cython.declare(uint32_t, 8192)  # rows that wait before they are used again
 MAXIMUM_HOSTS = cython.declare(uint32_t, 65_536)
 OTHER_HOSTS = cython.declare(uint32_t, 1)  # the row that stands for all beyond the bound
-
-
-def mix(value):
-    # The finaliser of splitmix64 (Steele, Lea, Flood 2014): every input bit reaches every output.
-    value ^= value >> 30
-    value *= MIX_1
-    value ^= value >> 27
-    value *= MIX_2
-    return value ^ (value >> 31)
 
 
 def row_array(count: cython.Py_ssize_t):

@@ -56,7 +56,17 @@ cdef class Frame:
     cdef int teredo(self, const uint8_t[::1] buf, Py_ssize_t pos) except -1 nogil
     cdef int l2tp(self, const uint8_t[::1] buf, Py_ssize_t pos) except -1 nogil
 
-cdef uint32_t u16(const uint8_t[::1] buf, Py_ssize_t pos) except? 0xffffffff nogil
-cdef uint32_t u32(const uint8_t[::1] buf, Py_ssize_t pos) except? 0xffffffff nogil
-cdef uint64_t u48(const uint8_t[::1] buf, Py_ssize_t pos) except? 0xffffffffffffffff nogil
-cdef uint64_t u64(const uint8_t[::1] buf, Py_ssize_t pos) except? 0xffffffffffffffff nogil
+# Numbers in network byte order. They stand here so that every module can inline them; the
+# compiler checks each byte against the buffer.
+cdef inline uint32_t u16(const uint8_t[::1] buf, Py_ssize_t pos) except? 0xffffffff nogil:
+    return (<uint32_t> buf[pos] << 8) | buf[pos + 1]
+
+cdef inline uint32_t u32(const uint8_t[::1] buf, Py_ssize_t pos) except? 0xffffffff nogil:
+    return ((<uint32_t> buf[pos] << 24) | (<uint32_t> buf[pos + 1] << 16)
+            | (<uint32_t> buf[pos + 2] << 8) | buf[pos + 3])
+
+cdef inline uint64_t u48(const uint8_t[::1] buf, Py_ssize_t pos) except? 0xffffffffffffffff nogil:
+    return (<uint64_t> u16(buf, pos) << 32) | u32(buf, pos + 2)
+
+cdef inline uint64_t u64(const uint8_t[::1] buf, Py_ssize_t pos) except? 0xffffffffffffffff nogil:
+    return (<uint64_t> u32(buf, pos) << 32) | u32(buf, pos + 4)

@@ -63,27 +63,6 @@ UDPLITE = cython.declare(cython.int, 136)
 LINK_HEADERS = cython.declare(cython.int, 16)
 
 
-def u16(buf, pos):
-    return (cython.cast(cython.uint, buf[pos]) << 8) | buf[pos + 1]
-
-
-def u32(buf, pos):
-    return (
-        (cython.cast(cython.uint, buf[pos]) << 24)
-        | (cython.cast(cython.uint, buf[pos + 1]) << 16)
-        | (cython.cast(cython.uint, buf[pos + 2]) << 8)
-        | buf[pos + 3]
-    )
-
-
-def u48(buf, pos):
-    return (cython.cast(cython.ulonglong, u16(buf, pos)) << 32) | u32(buf, pos + 2)
-
-
-def u64(buf, pos):
-    return (cython.cast(cython.ulonglong, u32(buf, pos)) << 32) | u32(buf, pos + 4)
-
-
 @cython.cclass
 class Frame:
     """The layers of one frame as far as they were walked."""

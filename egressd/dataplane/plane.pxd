@@ -49,6 +49,7 @@ cdef class Plane:
     cdef uint16_t source
     cdef uint64_t wire
     cdef int stop
+    cdef int ahead
     cdef uint64_t proven
     cdef uint64_t proven_duplicates
     cdef uint64_t frames
@@ -81,6 +82,7 @@ cdef class Plane:
     cdef int heard(self, uint32_t host) except -1 nogil
     cdef int charge(self, int side, int copy) except -1 nogil
     cdef int is_duplicate(self, const uint8_t[::1] buf) except -1 nogil
+    cdef int passed_before(self, uint64_t mark, int proves) except -1 nogil
     cdef int mirror_copies(self) except -1 nogil
     cdef int content(self, const uint8_t[::1] buf, int side, int assembled) except -1 nogil
     cdef int segment(self, int side) except -1 nogil

@@ -91,6 +91,7 @@ IDLE_CLOSED = cython.declare(int64_t, 60 * SECOND)
 IDLE_OTHER = cython.declare(int64_t, 300 * SECOND)
 
 EVENTS = cython.declare(cython.Py_ssize_t, 8192)
+AHEAD = cython.declare(cython.Py_ssize_t, 6)  # frames
 EVENTS_SPARE = cython.declare(cython.Py_ssize_t, 640)  # most that one frame can write
 ENDS_SPARE = cython.declare(uint64_t, 640)  # flows that one frame can end: their rows still cool
 ROWS_SPARE = cython.declare(uint32_t, 32)  # more than one frame can begin flows
@@ -116,14 +117,15 @@ PROGRESS_STEPS = cython.declare(cython.int, 4)
 DUPLICATE_PROVEN = cython.declare(int64_t, 20_000_000)
 DUPLICATE_LIKELY = cython.declare(int64_t, 1_000_000)
 GOLDEN = cython.declare(uint64_t, 0x9E3779B97F4A7C15)  # 2**64 / golden ratio
-DUPLICATE_SLOTS = cython.declare(uint64_t, 65_536)
+DUPLICATE_SETS = cython.declare(uint64_t, 4096)  # a packet's mark is kept in one of the ways
+DUPLICATE_WAYS = cython.declare(uint64_t, 4)  # of its set; the oldest makes room
 
 @cython.cclass
 class Plane:
     """Flows, hosts and looks of everything fed so far."""
 
     def __init__(
-        self, prefixes: list, seed: int, maximum_flows: int = 1 << 20, all_flows: bool = False
+        self, prefixes: list, seed: int, maximum_flows: int = 1 << 19, all_flows: bool = False
     ) -> None:
         """`prefixes`: (network as int, length, version) of all that counts as on site."""
         self.maximum = max(1024, maximum_flows)
@@ -137,9 +139,9 @@ class Plane:
         self.events = cython_array(
             (EVENTS,), cython.sizeof(Event), memoryview(one).format.encode(), "c", True
         )
-        self.duplicate_marks = cython_array((DUPLICATE_SLOTS,), 8, b"Q", "c", True)
+        self.duplicate_marks = cython_array((DUPLICATE_SETS * DUPLICATE_WAYS,), 8, b"Q", "c", True)
         self.duplicate_marks[:] = 0
-        self.duplicate_times = cython_array((DUPLICATE_SLOTS,), 8, b"q", "c", True)
+        self.duplicate_times = cython_array((DUPLICATE_SETS * DUPLICATE_WAYS,), 8, b"q", "c", True)
         self.duplicate_times[:] = 0
         self.linktypes = cython_array((65_536,), 4, b"I", "c", True)
         self.linktypes[:] = 0xFFFF
@@ -182,6 +184,9 @@ class Plane:
                     or self.stop
                 ):
                     break
+                # Read a byte of a frame further on: its memory comes while this one is worked on.
+                if i + AHEAD < count:
+                    self.ahead ^= buf[offset[i + AHEAD]]
                 self.begin(time[i], number[i], source[i], captured[i], wire[i])
                 status = self.frame.open_link(
                     buf, offset[i], captured[i], wire[i], self.linktypes[source[i]]
@@ -475,16 +480,29 @@ class Plane:
         )
         if proves:
             self.proven += 1
-        slot: uint64_t = (mark >> 32) & (DUPLICATE_SLOTS - 1)
-        age: int64_t = self.now - self.duplicate_times[slot]
-        if self.duplicate_marks[slot] == mark and age >= 0:
-            if proves and age <= DUPLICATE_PROVEN:
-                self.proven_duplicates += 1
-                return 1
-            if not proves and age <= DUPLICATE_LIKELY and self.mirror_copies():
-                return 1
-        self.duplicate_marks[slot] = mark
-        self.duplicate_times[slot] = self.now
+        return self.passed_before(mark, proves)
+
+    def passed_before(self, mark, proves):
+        """Find a packet's mark among those of its set, or put it in place of the oldest."""
+        way: uint64_t
+        age: int64_t
+        base: uint64_t = ((mark >> 32) & (DUPLICATE_SETS - 1)) * DUPLICATE_WAYS
+        oldest: uint64_t = base
+        for way in range(base, base + DUPLICATE_WAYS):
+            if self.duplicate_marks[way] == mark:
+                age = self.now - self.duplicate_times[way]
+                if age >= 0 and age <= (DUPLICATE_PROVEN if proves else DUPLICATE_LIKELY):
+                    if proves:
+                        self.proven_duplicates += 1
+                        return 1
+                    if self.mirror_copies():
+                        return 1
+                oldest = way
+                break
+            if self.duplicate_times[way] < self.duplicate_times[oldest]:
+                oldest = way
+        self.duplicate_marks[oldest] = mark
+        self.duplicate_times[oldest] = self.now
         return 0
 
     def mirror_copies(self):

@@ -44,6 +44,7 @@ class Device:
     listing: Listing | None = None
     dossier: Dossier = field(default_factory=Dossier)
     seen: set[Observation] = field(default_factory=set)
+    asked: set[str] = field(default_factory=set)  # names, as it asked for them
     domains: set[str] = field(default_factory=set)
     clouds: set[str] = field(default_factory=set)  # vendors whose clouds it asked for
     pulled: set[str] = field(default_factory=set)  # ids of devices it pulled streams from

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 MAX_SEEN = 512  # different names one host asked for; later ones count only if a cloud's
 MAX_SHOWN = 128  # other things it showed that are remembered, so as to be weighed once
+MAX_QUESTIONS = 32  # of one message
 MAX_COUNTED = 64  # different domains, clouds and servers told apart of one host
 MAX_PENDING = 4096  # MACs known from DHCP alone
 MAX_PENDING_EACH = 8
@@ -141,6 +142,28 @@ class Inventory:
             changed = self._observe_server(device)
         for observation in observations_of(fact, device.ips):
             changed |= self._observe(device, observation, ref, host.index)
+        return self._publish(device) if changed else None
+
+    def see_dns(self, host: Host, message: DnsMessage, ref: FrameRef | None) -> Camera | None:
+        """Take a DNS message that a host sent to or from a resolver."""
+        device = self._device_of(host)
+        if device is None:
+            return None
+        if message.is_response:
+            if device.serves or not self._observe_server(device):
+                return None
+            return self._publish(device)
+        changed = False
+        for question in message.questions[:MAX_QUESTIONS]:
+            if question.type == "PTR" or question.name in device.asked:
+                continue
+            if len(device.asked) < MAX_SEEN:
+                device.asked.add(question.name)
+            name = question.name.lower().rstrip(".")
+            if self._matcher.knows(name) or self._clouds.of_name(name) is not None:
+                changed |= self._observe(device, Observation(Trait.LOOKUP, name), ref, host.index)
+            else:
+                changed |= self._count_domain(device, name)
         return self._publish(device) if changed else None
 
     def see_dhcp(self, fact: DhcpMessage, ref: FrameRef | None) -> Camera | None:

@@ -236,6 +236,7 @@ class Matcher:
         for rule in self._rules[Trait.LOOKUP]:
             for domain in rule.domains:
                 self._by_domain.setdefault(domain, []).append(rule)
+        self._tails = {tail_of(domain) for domain in self._by_domain}
         self._patterns: dict[str, re.Pattern[str]] = {}
         self._payloads: dict[int, list[PayloadRule]] = {}
         for payload in rules.payloads:
@@ -263,6 +264,10 @@ class Matcher:
                 matches.append(Match(rule, model))
         return tuple(matches)
 
+    def knows(self, name: str) -> bool:
+        """Say whether a lookup rule may be about a name: most names are of no interest."""
+        return tail_of(name) in self._tails
+
     def _rules_about(self, name: str) -> list[Rule]:
         """Return the lookup rules about a name's domains."""
         rules: list[Rule] = []
@@ -288,6 +293,11 @@ class Matcher:
             ):
                 return rule
         return None
+
+
+def tail_of(name: str) -> str:
+    """Return the last two labels of a name."""
+    return name[name.rfind(".", 0, max(name.rfind("."), 0)) + 1 :]
 
 
 def compile_pattern(text: str) -> re.Pattern[str]:

@@ -269,10 +269,11 @@ class Judge:
 
     # ---- lookups and scans -------------------------------------------------------------------
 
-    def looked_up(self, host: int, name: str, at: Nanoseconds, frame: FrameRef) -> list[AlertEvent]:
+    def looked_up(
+        self, host: int, name: str, service: Service, at: Nanoseconds, frame: FrameRef
+    ) -> list[AlertEvent]:
         """A host asked for a name: a contact of its own where the name is a camera cloud's."""
-        service = self._services.of_name(name)
-        if service is None or not service.can_alert or not _is_cloud(service):
+        if not service.can_alert or not _is_cloud(service):
             return []
         wanted = name.lower()
         for sibling in self._identities.hosts_of(host):
