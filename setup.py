@@ -9,18 +9,17 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-COMPILED = sorted(
-    [
-        *(p for p in Path("egressd/dataplane").glob("*.py") if p.name != "__init__.py"),
-        *(p for p in map(Path, ["egressd/capture/records.py", "egressd/decode/dns.py"]) if p.exists()),
-    ]
-)
+COMPILED = [
+    *(path for path in Path("egressd/dataplane").glob("*.py") if path.name != "__init__.py"),
+    Path("egressd/capture/records.py"),
+    Path("egressd/decode/dns.py"),
+]
 
 setup(
     ext_modules=cythonize(
         [
             Extension(".".join(path.with_suffix("").parts), [str(path)], extra_compile_args=["-O3"])
-            for path in COMPILED
+            for path in sorted(COMPILED)
         ],
         build_dir="build/cython",
         compiler_directives={

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from egressd.attribute.services import Services
     from egressd.config import Site
     from egressd.dataplane.plane import Plane
+    from egressd.dataplane.reference import ReferencePlane
 
 
 def assemble(  # noqa: PLR0913 - the choices a user has
@@ -40,8 +41,8 @@ def assemble(  # noqa: PLR0913 - the choices a user has
     )
 
 
-def _plane(site: Site, decoder: str, *, all_flows: bool) -> Plane:
-    prefixes = [tuple(prefix) for prefix in site.prefixes()]
+def _plane(site: Site, decoder: str, *, all_flows: bool) -> Plane | ReferencePlane:
+    prefixes = [(p.network, p.length, p.version) for p in site.prefixes()]
     if decoder == "reference":
         from egressd.dataplane.reference import ReferencePlane  # noqa: PLC0415 - dpkt is slow to load
 

@@ -7,7 +7,6 @@ frames' time, so that a replay of what the ring saw gives the same events.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from egressd.addresses import mac_of, text_of
@@ -21,6 +20,7 @@ from egressd.decode.ntp import NtpMessage
 from egressd.decode.rtsp import RtspRequest, RtspResponse
 from egressd.decode.tls import ClientHello, ServerFlight
 from egressd.flows import FlowReader
+from egressd.identify.bindings import Bindings
 from egressd.identify.judged import JudgedCameras, JudgedHosts
 from egressd.judge.judge import Judge, Opening
 from egressd.judge.policy import Policy
@@ -51,25 +51,14 @@ if TYPE_CHECKING:
     from egressd.config import Site
     from egressd.dataplane.looks import Look
     from egressd.dataplane.plane import Plane
+    from egressd.dataplane.reference import ReferencePlane
     from egressd.identify.inventory import Inventory
 
 TCP, UDP = 6, 17
 OPENER_B = 1  # Look.detail of NEW: the side that did not send first opened the flow
 SPOKE_ITSELF = 1  # Look.detail of HOST: by ARP
-# Systems send with 64, 128 or 255 hops to go; a few less have been spent on routers.
-ROUTED_HOPS = frozenset({61, 62, 63, 125, 126, 127, 252, 253, 254})
 DNS_PORT, NTP_PORT = 53, 123
-LINK_LOCAL = 0xA9FE  # 169.254.0.0/16: an address that a device has beside another
-ROUTER_TURNS = 4
 MAXIMUM_CONVERSATIONS = 200_000
-
-
-@dataclass(slots=True)
-class _Speaker:
-    """Who spoke last behind a MAC, and how often that changed."""
-
-    host: int
-    turns: int = 0
 
 
 class Engine:
@@ -84,7 +73,7 @@ class Engine:
         inventory: Inventory,
         judge_all: bool = False,
         log_all: bool = False,
-        plane: Plane,
+        plane: Plane | ReferencePlane,
     ) -> None:
         self.site = site
         self._geo = geo
@@ -92,8 +81,11 @@ class Engine:
         self._plane = plane
         self._log_all = log_all
         self._inventory = inventory
-        self._hosts: dict[int, Host] = {}
-        self._judged = JudgedHosts(inventory, self._hosts) if judge_all else JudgedCameras(inventory)
+        self._bindings = Bindings()
+        self._hosts = self._bindings.hosts
+        self._judged = (
+            JudgedHosts(inventory, self._hosts) if judge_all else JudgedCameras(inventory)
+        )
         self._policy = Policy(site)
         self._judge = Judge(site, self._judged, services, geo, self._policy)
         self._names = NameTable()
@@ -101,11 +93,6 @@ class Engine:
         self._conversations: dict[int, Conversation] = {}
         self._errors: Counter[str] = Counter()
         self._sources: list[Source] = []
-        self._routers: set[str] = set()
-        self._routed: set[int] = set()  # hosts whose packets have passed a router
-        self._spoke_itself: set[tuple[str, str]] = set()  # (MAC, address) told by ARP
-        self._speakers: dict[str, _Speaker] = {}  # MACs that several IPv4 addresses stand behind
-        self._behind: dict[str, int] = {}  # MAC -> the first IPv4 host behind it
         self._announced: set[str] = set()  # cameras
         self._first_frame: int | None = None
         self._last_frame = 0
@@ -203,56 +190,22 @@ class Engine:
         return FrameRef(self._sources[look.source].file, look.number)
 
     def _host(self, look: Look) -> None:
-        """A new address behind a MAC, or one that spoke for itself by ARP."""
+        """Take a new address behind a MAC, or what one said of itself."""
         host = self._hosts.get(look.row)
         known = host is not None
         if host is None:
-            host = self._introduced(look.row)
-        if host.mac is not None and look.detail == SPOKE_ITSELF:
-            self._spoke_itself.add((host.mac, host.ip))
-        if look.hops in ROUTED_HOPS:
-            self._routed.add(host.index)
-        before = host.behind_router
-        host.behind_router = host.mac is not None and self._is_behind_router(host)
-        if not known or host.behind_router != before:
-            self._published(self._inventory.see_host(host, look.time), host, look.time)
+            version, high, low, mac, _ = self._plane.host_of(look.row)
+            host = self._bindings.introduce(look.row, text_of(version, high, low), mac_of(mac))
+        claimed = look.detail == SPOKE_ITSELF
+        if self._bindings.learn(host, claimed=claimed, hops=look.hops) or not known:
+            self._bind(host, look.time)
 
-    def _introduced(self, index: int) -> Host:
-        version, high, low, mac, _ = self._plane.host_of(index)
-        host = Host(index, text_of(version, high, low), mac_of(mac))
-        self._hosts[index] = host
-        if version == 4 and host.mac is not None and low >> 16 != LINK_LOCAL:
-            if self._behind.setdefault(host.mac, index) != index:
-                self._speakers.setdefault(host.mac, _Speaker(index))
-        return host
-
-    def _is_behind_router(self, host: Host) -> bool:
-        if (host.mac, host.ip) in self._spoke_itself:
-            return False
-        return host.mac in self._routers or host.index in self._routed
-
-    def _router(self, mac: str, at: int) -> None:
-        """A MAC is a router's: hosts behind it are known by their addresses."""
-        self._routers.add(mac)
-        for host in list(self._hosts.values()):
-            if host.mac == mac and not host.behind_router and self._is_behind_router(host):
-                host.behind_router = True
-                self._published(self._inventory.see_host(host, at), host, at)
+    def _bind(self, host: Host, at: int) -> None:
+        self._published(self._inventory.see_host(host, at), host, at)
 
     def _speaks(self, host: Host, at: int) -> None:
-        """Addresses that take turns behind one MAC are hosts behind a router.
-
-        A device that is given another address drops the old one; where both go on, and neither
-        was claimed by ARP, they are two.
-        """
-        speaker = self._speakers.get(host.mac or "")
-        if speaker is None or host.mac is None or host.mac in self._routers:
-            return
-        if speaker.host != host.index and (host.mac, host.ip) not in self._spoke_itself:
-            speaker.host = host.index
-            speaker.turns += 1
-            if speaker.turns >= ROUTER_TURNS:
-                self._router(host.mac, at)
+        for moved in self._bindings.speaks(host):
+            self._bind(moved, at)
 
     def _published(self, camera: Camera | None, host: Host, at: int) -> None:
         if camera is not None:
@@ -264,12 +217,13 @@ class Engine:
                 self._events += self._judge.reconsider(camera, at)
 
     def _new(self, look: Look) -> None:
-        """The first frame of a flow that leaves the site."""
+        """Begin a contact with the first frame of a flow that leaves the site."""
         home = 0 if look.host_a else 1
         host = self._hosts[look.host_a or look.host_b]
         remote_mac = mac_of(self._plane.side_of(look.row, 1 - home)[0])
-        if remote_mac is not None and remote_mac not in self._routers:
-            self._router(remote_mac, look.time)
+        if remote_mac is not None and not self._bindings.is_router(remote_mac):
+            for moved in self._bindings.find_router(remote_mac):
+                self._bind(moved, look.time)
         self._speaks(host, look.time)
         remote_ip = self._flows.address_of(look.row, 1 - home)
         local_port = look.port_b if home else look.port_a
@@ -277,11 +231,18 @@ class Engine:
         inbound = home != (1 if look.detail & OPENER_B else 0)
         self._events += self._judge.begin(
             Opening(
-                look.row, host.index, remote_ip, remote_port, local_port, look.protocol,
+                look.row,
+                host.index,
+                remote_ip,
+                remote_port,
+                local_port,
+                look.protocol,
                 Direction.INBOUND if inbound else Direction.OUTBOUND,
-                self._names.names_of(self._client_of(host), remote_ip, look.time), look.time, self._frame(look),
+                self._names.names_of(self._client_of(host), remote_ip, look.time),
+                look.time,
+                self._frame(look),
                 replied=not inbound and bool(home),
-            )  # fmt: skip
+            )
         )
 
     def _client_of(self, host: Host) -> str:
@@ -289,7 +250,7 @@ class Engine:
         return host.ip if host.mac is None or host.behind_router else host.mac
 
     def _state(self, look: Look) -> None:
-        """What the transport did."""
+        """Take what the transport did."""
         row = look.row
         judge = self._judge
         if not judge.has(row):
@@ -312,7 +273,7 @@ class Engine:
         self._events += judge.tell(row, look.time)
 
     def _payload(self, look: Look) -> None:
-        """Bytes worth decoding."""
+        """Decode what the data plane thought worth it."""
         if look.protocol == UDP and DNS_PORT in (look.port_a, look.port_b):
             self._dns_datagram(look)
             return
@@ -330,7 +291,7 @@ class Engine:
                 facts = read_segment(
                     conversation, look.side, look.stream, look.payload,
                     cut=look.cut, dns=DNS_PORT in ports,
-                )  # fmt: skip
+                )
             else:
                 return
         except DecodeError as error:
@@ -349,7 +310,7 @@ class Engine:
             self._events += self._judge.tell(look.row, look.time)
 
     def _dns_datagram(self, look: Look) -> None:
-        """DNS over UDP: most of what there is to decode, so that it goes the short way."""
+        """Decode DNS over UDP: most of what there is to decode, so that it goes the short way."""
         try:
             message = read_dns(look.payload, expected=True)
         except DecodeError as error:
@@ -375,7 +336,7 @@ class Engine:
             self._log(look, message, frame)
 
     def _undecoded(self, look: Look) -> None:
-        """Bytes no decoder knows may still tell what the host is."""
+        """Show bytes that no decoder knows: they may still tell what the host is."""
         frame = self._frame(look)
         ends = (
             (look.host_a, look.side == 0, look.port_a),
@@ -387,7 +348,7 @@ class Engine:
                 camera = self._inventory.see_payload(
                     host, look.payload, "udp" if look.protocol == UDP else "tcp",
                     sent=sent, local_port=port, ref=frame,
-                )  # fmt: skip
+                )
                 self._published(camera, host, look.time)
 
     # ---- facts -----------------------------------------------------------------------------
@@ -424,7 +385,7 @@ class Engine:
             self._log(look, message, frame)
 
     def _far_name(self, message: object, look: Look) -> None:
-        """A name of the far end that the flow itself tells."""
+        """Take a name of the far end that the flow itself tells."""
         hello = message.hello if isinstance(message, QuicHello) else message
         name = None
         source = NameSource.SNI
@@ -462,7 +423,7 @@ class Engine:
     def _site_service(
         self, look: Look, sender: int, allowed: tuple[str, ...], frame: FrameRef
     ) -> None:
-        """A resolver or time server on site that is not among those the site names."""
+        """Judge a resolver or time server on site that is not among those the site names."""
         if not allowed or self._judge.has(look.row) or not (look.host_a and look.host_b):
             return
         server_ip = self._flows.address_of(look.row, 1 - look.side)
@@ -473,9 +434,18 @@ class Engine:
             local, remote = remote, local
         self._events += self._judge.begin(
             Opening(
-                look.row, sender, server_ip, remote, local, look.protocol, Direction.OUTBOUND,
-                [], look.time, frame, on_site=True,
-            )  # fmt: skip
+                look.row,
+                sender,
+                server_ip,
+                remote,
+                local,
+                look.protocol,
+                Direction.OUTBOUND,
+                [],
+                look.time,
+                frame,
+                on_site=True,
+            )
         )
 
     def _rtsp(
@@ -486,7 +456,7 @@ class Engine:
         receiver: int,
         frame: FrameRef,
     ) -> None:
-        """An RTSP server that was told to play, and says it does, streams."""
+        """Learn who streams: an RTSP server that was told to play and says it does."""
         conversation = self._conversations[look.row]
         if isinstance(message, RtspRequest):
             conversation.playing = message.method == "PLAY"
@@ -512,7 +482,7 @@ class Engine:
     # ---- events ----------------------------------------------------------------------------
 
     def _is_logged(self, look: Look) -> bool:
-        """Does the message belong to a flow that is judged?"""
+        """Say whether a message belongs to a flow that is judged."""
         if not self._judge.has(look.row):
             return False
         return self._judged.camera_of(look.host_a or look.host_b) is not None
@@ -523,10 +493,19 @@ class Engine:
         camera = self._judged.camera_of(look.host_a or look.host_b)
         self._events.append(
             FactEvent(
-                look.time, frame, look.flow, look.protocol, source.ip, source.port, target.ip,
-                target.port, look.source, row.vlans, message,
+                look.time,
+                frame,
+                look.flow,
+                look.protocol,
+                source.ip,
+                source.port,
+                target.ip,
+                target.port,
+                look.source,
+                row.vlans,
+                message,
                 camera.as_known_now() if camera is not None else None,
-            )  # fmt: skip
+            )
         )
 
     def _ended(self, look: Look) -> None:

@@ -11,6 +11,7 @@ from egressd.model import Flow, FlowState, FrameRef, Side
 if TYPE_CHECKING:
     from egressd.capture.batch import Source
     from egressd.dataplane.plane import Plane
+    from egressd.dataplane.reference import ReferencePlane
 
 # Row.flags of the data plane (dataplane/plane.py).
 ANSWERED, CONNECTED, RESET, REFUSED = 1, 2, 4, 8
@@ -38,7 +39,7 @@ class Ends:
 class FlowReader:
     """Reads rows of a data plane."""
 
-    def __init__(self, plane: Plane) -> None:
+    def __init__(self, plane: Plane | ReferencePlane) -> None:
         self._plane = plane
 
     def address_of(self, row: int, side: int) -> str:

@@ -6,11 +6,11 @@ is only valid until the next batch is asked for; whoever keeps bytes copies them
 
 from __future__ import annotations
 
-from array import array
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Buffer  # type: ignore[attr-defined]
 
 BATCH_FRAMES = 8192

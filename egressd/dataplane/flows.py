@@ -46,7 +46,9 @@ def side_array(count: cython.Py_ssize_t):
 def host_array(count: cython.Py_ssize_t):
     seed: HostRow[1]
     one: HostRow[::1] = seed
-    return cython_array((count,), cython.sizeof(HostRow), memoryview(one).format.encode(), "c", True)
+    return cython_array(
+        (count,), cython.sizeof(HostRow), memoryview(one).format.encode(), "c", True
+    )
 
 
 def word_array(count: cython.Py_ssize_t):
@@ -78,8 +80,12 @@ class FlowTable:
 
     def hash_of(self, frame):
         # Symmetric in the two ends, so that both directions meet in one bucket.
-        a: uint64_t = mix(frame.src_lo ^ self.seed) + mix(frame.src_hi ^ frame.sport ^ (self.seed >> 7))
-        b: uint64_t = mix(frame.dst_lo ^ self.seed) + mix(frame.dst_hi ^ frame.dport ^ (self.seed >> 7))
+        a: uint64_t = mix(frame.src_lo ^ self.seed) + mix(
+            frame.src_hi ^ frame.sport ^ (self.seed >> 7)
+        )
+        b: uint64_t = mix(frame.dst_lo ^ self.seed) + mix(
+            frame.dst_hi ^ frame.dport ^ (self.seed >> 7)
+        )
         return cython.cast(uint32_t, mix((a + b) ^ (a ^ b) * 3 ^ frame.protocol) >> 20)
 
     def find(self, frame):
@@ -88,7 +94,10 @@ class FlowTable:
         row: uint32_t
         while at:
             row = at - 1
-            if self.rows[row].protocol == frame.protocol and self.rows[row].version == frame.version:
+            if (
+                self.rows[row].protocol == frame.protocol
+                and self.rows[row].version == frame.version
+            ):
                 if (
                     self.rows[row].a_lo == frame.src_lo
                     and self.rows[row].b_lo == frame.dst_lo

@@ -92,7 +92,13 @@ class Frame:
             return self.ethernet(buf, start)
         if linktype == 113 or linktype == 276:
             return self.cooked(buf, linktype)
-        if linktype == 101 or linktype == 12 or linktype == 14 or linktype == 228 or linktype == 229:
+        if (
+            linktype == 101
+            or linktype == 12
+            or linktype == 14
+            or linktype == 228
+            or linktype == 229
+        ):
             return self.raw_ip(buf, start)
         if linktype == 0 or linktype == 108:
             return self.null_loop(buf)

@@ -120,12 +120,13 @@ GOLDEN = cython.declare(uint64_t, 0x9E3779B97F4A7C15)  # 2**64 / golden ratio
 DUPLICATE_SETS = cython.declare(uint64_t, 4096)  # a packet's mark is kept in one of the ways
 DUPLICATE_WAYS = cython.declare(uint64_t, 4)  # of its set; the oldest makes room
 
+
 @cython.cclass
 class Plane:
     """Flows, hosts and looks of everything fed so far."""
 
     def __init__(
-        self, prefixes: list, seed: int, maximum_flows: int = 1 << 19, all_flows: bool = False
+        self, prefixes: list, seed: int, maximum_flows: int = 1 << 19, *, all_flows: bool = False
     ) -> None:
         """`prefixes`: (network as int, length, version) of all that counts as on site."""
         self.maximum = max(1024, maximum_flows)
@@ -185,7 +186,7 @@ class Plane:
                 ):
                     break
                 # Read a byte of a frame further on: its memory comes while this one is worked on.
-                if i + AHEAD < count:
+                if i + AHEAD < count and captured[i + AHEAD]:
                     self.ahead ^= buf[offset[i + AHEAD]]
                 self.begin(time[i], number[i], source[i], captured[i], wire[i])
                 status = self.frame.open_link(
@@ -286,7 +287,7 @@ class Plane:
         return self.table.side
 
     def reopens(self):
-        """A SYN with another sequence number on a used five-tuple is another connection."""
+        """Say whether a SYN begins another connection on a used five-tuple: its number differs."""
         if self.frame.protocol != TCP or self.frame.tcp_flags & (SYN | ACK | RST) != SYN:
             return 0
         s: uint32_t = 2 * self.row + self.table.side
@@ -350,9 +351,9 @@ class Plane:
         return 0
 
     def is_reply(self, place_a, place_b):
-        """Is this a far end's first packet to a client's port, which nobody could have known?
+        """Say whether a far end's first packet goes to a client's port.
 
-        Then the beginning went unseen. Ports from 32768 on are the clients' (Linux,
+        Nobody could have known that port, so that the beginning went unseen. Ports from 32768 on are the clients' (Linux,
         ip_local_port_range).
         """
         return (
@@ -439,9 +440,7 @@ class Plane:
             and self.table.sides[s].progress < PROGRESS_STEPS
             and self.table.sides[s].host
         ):
-            if self.table.sides[s].own_bytes >= PROGRESS_BYTES * (
-                self.table.sides[s].progress + 1
-            ):
+            if self.table.sides[s].own_bytes >= PROGRESS_BYTES * (self.table.sides[s].progress + 1):
                 self.table.sides[s].progress = min(
                     PROGRESS_STEPS, self.table.sides[s].own_bytes // PROGRESS_BYTES
                 )
@@ -453,7 +452,12 @@ class Plane:
     def is_duplicate(self, buf):
         """Has this packet passed a moment ago? Link layer, tags and hop limit may differ."""
         length: cython.Py_ssize_t = self.frame.ip_end - self.frame.transport
-        mark: uint64_t = mix(self.frame.src_lo ^ (self.frame.dst_lo << 1) ^ (self.frame.src_hi << 2) ^ self.frame.dst_hi)
+        mark: uint64_t = mix(
+            self.frame.src_lo
+            ^ (self.frame.dst_lo << 1)
+            ^ (self.frame.src_hi << 2)
+            ^ self.frame.dst_hi
+        )
         mark = mix(
             mark
             ^ (cython.cast(uint64_t, self.frame.ip_id) << 32)
@@ -462,7 +466,9 @@ class Plane:
             ^ (cython.cast(uint64_t, self.frame.fragment_offset) << 40)
         )
         pos: cython.Py_ssize_t = self.frame.transport
-        end: cython.Py_ssize_t = self.frame.limit if self.frame.limit < self.frame.ip_end else self.frame.ip_end
+        end: cython.Py_ssize_t = (
+            self.frame.limit if self.frame.limit < self.frame.ip_end else self.frame.ip_end
+        )
         if end > pos + 48:
             end = pos + 48  # the transport header, its checksum over the rest, and some payload
         while pos + 8 <= end:
@@ -549,7 +555,13 @@ class Plane:
             if watched:
                 self.emit(K_CONNECTED, side)
         delivered: cython.int = track(
-            self.table.sides, s, other, self.frame.seq, self.frame.ack, tcp, self.frame.payload_length
+            self.table.sides,
+            s,
+            other,
+            self.frame.seq,
+            self.frame.ack,
+            tcp,
+            self.frame.payload_length,
         )
         if delivered and watched and not flags & SHED:
             self.emit(K_DELIVERED, 1 - side)
@@ -600,7 +612,7 @@ class Plane:
         return 0
 
     def may_go_on(self, buf):
-        """May the message that begins here need more segments to be read?
+        """Say whether the message that begins here may need more segments.
 
         TLS handshake, MQTT CONNECT, text protocols, and binary ones with a length in front.
         """
@@ -628,7 +640,7 @@ class Plane:
         return (buf[pos] == 0x17 or buf[pos] == 0x14) and buf[pos + 1] == 3 and buf[pos + 2] <= 4
 
     def begins_message(self, buf):
-        """Does the payload begin as an HTTP, RTSP or TLS handshake message does?"""
+        """Say whether the payload begins as an HTTP, RTSP or TLS handshake message does."""
         pos: cython.Py_ssize_t = self.frame.payload
         if self.frame.payload_captured < 6:
             return 0
@@ -724,12 +736,14 @@ class Plane:
     # ---- ICMP, ARP, fragments ---------------------------------------------------------------
 
     def icmp(self, buf):
-        """An ICMP error marks the flow of the packet it quotes, and counts for no other."""
+        """Mark the flow of the packet that an ICMP error quotes."""
         if not self.is_icmp_error():
             return 0
         self.probe.start = self.frame.payload
         self.probe.pos = self.frame.payload
-        self.probe.limit = self.frame.limit if self.frame.limit < self.frame.ip_end else self.frame.ip_end
+        self.probe.limit = (
+            self.frame.limit if self.frame.limit < self.frame.ip_end else self.frame.ip_end
+        )
         self.probe.wire_limit = 1 << 40  # the quoted packet was longer than the quote
         self.probe.ethertype = 0x0800 if self.frame.protocol == ICMP else 0x86DD
         if self.probe.open_network(buf) != FOUND or self.probe.fragment_offset:
@@ -746,7 +760,11 @@ class Plane:
         row: uint32_t = cython.cast(uint32_t, found)
         if self.frame.protocol == ICMP and self.frame.icmp_type != 3 and self.frame.icmp_type != 11:
             return 0
-        if self.frame.protocol == ICMPV6 and self.frame.icmp_type != 1 and self.frame.icmp_type != 3:
+        if (
+            self.frame.protocol == ICMPV6
+            and self.frame.icmp_type != 1
+            and self.frame.icmp_type != 3
+        ):
             return 0
         if self.frame.protocol == ICMP and self.frame.icmp_type == 3 and self.frame.icmp_code == 4:
             return 0  # fragmentation needed: path MTU discovery, not a refusal
@@ -786,9 +804,13 @@ class Plane:
         if self.frame.fragment_offset == 0:
             ports = self.frame.open_transport(buf) == FOUND
         known: uint32_t = self.fragments.slots[slot].row
-        if ports or known == 0 or (
-            self.table.rows[known - 1].id != self.fragments.slots[slot].flow_id
-            or self.table.rows[known - 1].flags & GONE
+        if (
+            ports
+            or known == 0
+            or (
+                self.table.rows[known - 1].id != self.fragments.slots[slot].flow_id
+                or self.table.rows[known - 1].flags & GONE
+            )
         ):
             if not ports:
                 self.frame.sport = 0
@@ -817,9 +839,7 @@ class Plane:
 
     def assembled(self, slot):
         """Look into a datagram that was put together."""
-        head: cython.Py_ssize_t = (
-            self.frame.network - self.frame.own_start - self.frame.stripped
-        )
+        head: cython.Py_ssize_t = self.frame.network - self.frame.own_start - self.frame.stripped
         self.frame.transport = cython.cast(cython.Py_ssize_t, slot) * 65_536
         self.frame.ip_end = self.frame.transport + self.fragments.slots[slot].total
         self.frame.limit = self.frame.ip_end
@@ -899,7 +919,9 @@ class Plane:
             self.one_way += 1
         if flags & SHED:
             self.keep_totals(row)
-        told: cython.int = self.all_flows or flags & TOUCHED or (flags & WATCHED and not flags & SHED)
+        told: cython.int = (
+            self.all_flows or flags & TOUCHED or (flags & WATCHED and not flags & SHED)
+        )
         if told:
             at: cython.Py_ssize_t = self.event_count
             shed: uint32_t = flags & SHED
@@ -911,7 +933,7 @@ class Plane:
         return 0
 
     def keep_totals(self, row):
-        """The counters of a flow beyond its host's budget go to the host."""
+        """Give the counters of a flow beyond its host's budget to the host."""
         home: uint32_t = 2 * row if self.table.sides[2 * row].host else 2 * row + 1
         away: uint32_t = home ^ 1
         host: uint32_t = self.table.sides[home].host
@@ -929,11 +951,9 @@ class Plane:
         for i in range(steps):
             if self.sweep_hand >= self.table.high:
                 self.sweep_hand = 0
-            if (
-                not self.table.rows[self.sweep_hand].flags & GONE
-                and self.now - self.table.rows[self.sweep_hand].last
-                > self.idle_limit(self.sweep_hand)
-            ):
+            if not self.table.rows[self.sweep_hand].flags & GONE and self.now - self.table.rows[
+                self.sweep_hand
+            ].last > self.idle_limit(self.sweep_hand):
                 self.end(self.sweep_hand, E_TIMEOUT)
                 ended += 1
             self.sweep_hand += 1
@@ -1122,7 +1142,9 @@ class Plane:
             "flows": self.table.ids,
             "evicted_flows": self.evicted,
             "shed_looks": self.shed,
-            "malformed": {REASONS[i]: self.malformed[i] for i in range(1, len(REASONS)) if self.malformed[i]},
+            "malformed": {
+                REASONS[i]: self.malformed[i] for i in range(1, len(REASONS)) if self.malformed[i]
+            },
             "unknown": {f"0x{i:04x}": self.unknown[i] for i in range(65_536) if self.unknown[i]},
         }
 

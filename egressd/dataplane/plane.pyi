@@ -9,6 +9,7 @@ class Plane:
         prefixes: list[tuple[int, int, int]],
         seed: int,
         maximum_flows: int = ...,
+        *,
         all_flows: bool = ...,
     ) -> None: ...
     def add_source(self, index: int, linktype: int) -> None: ...
@@ -20,8 +21,25 @@ class Plane:
     def row_of(
         self, row: int
     ) -> tuple[
-        int, int, int, int, int, int, int, int, int,
-        int, int, int, int, int, int, int, int, int, int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
+        int,
     ]: ...
     def side_of(
         self, row: int, side: int

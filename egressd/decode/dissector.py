@@ -98,7 +98,7 @@ def read_datagram(
     return [fact]
 
 
-def read_segment(
+def read_segment(  # noqa: PLR0913 - a segment and where it belongs
     conversation: Conversation, side: int, offset: int, payload: bytes, *, cut: bool, dns: bool
 ) -> list[Fact]:
     """Return the facts that a TCP segment completes; `offset` is its place in the stream.
@@ -174,7 +174,9 @@ def begins_message(payload: bytes) -> bool:
 
 def _read_dns_messages(conversation: Conversation, stream: _Stream, head: bytes) -> list[Fact]:
     try:
-        read = read_dns_stream(head, expected=True, ended=stream.head.full if stream.head else False)
+        read = read_dns_stream(
+            head, expected=True, ended=stream.head.full if stream.head else False
+        )
     except DecodeError:
         stream.head = None
         raise
@@ -285,7 +287,7 @@ def _follow_rtp(conversation: Conversation, side: int, payload: bytes) -> None:
 
 
 def _by_first_bytes(head: bytes, *, final: bool) -> Fact | NeedMore | None:
-    """The protocol of a stream by its first bytes; the first reader that knows it decides."""
+    """Read a stream by its first bytes; the first reader that knows it decides."""
     for protocol, reader in READERS.get(head[0], TEXT_READERS):
         message = reader(head, final)
         if message is NEED_MORE:

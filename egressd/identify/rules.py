@@ -79,8 +79,6 @@ class Trait(Enum):
 
     __hash__ = object.__hash__  # members are compared by identity; Enum's own is slow
 
-    __hash__ = object.__hash__  # by identity: Enum's own hashes the name, in Python
-
     @property
     def channel(self) -> Channel:
         """The way to know that it belongs to."""

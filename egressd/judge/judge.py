@@ -95,7 +95,7 @@ Key = tuple[int, str | None, int | None, str, int | None]
 class Judge:
     """Episodes of all hosts, findings of cameras."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts it asks
         self,
         site: Site,
         identities: Identities,
@@ -132,7 +132,7 @@ class Judge:
             episode = Episode(
                 opening.host, destination, opening.direction, Stage.ATTEMPT,
                 opening.at, opening.at, opening.local_port, on_site=opening.on_site,
-            )  # fmt: skip
+            )
             self._add(episode, _key_of(opening.host, episode))
         episode.flows += 1
         episode.last = max(episode.last, opening.at)
@@ -150,7 +150,7 @@ class Judge:
         return self._tell(episode, opening.at)
 
     def answered(self, row: int, *, by_host: bool, at: Nanoseconds, frame: FrameRef) -> None:
-        """The other side sent its first frame: decisive for datagrams only."""
+        """Take the other side's first frame: decisive for datagrams only."""
         thread = self._threads.get(row)
         if thread is None or not thread.datagrams:
             return
@@ -158,31 +158,31 @@ class Judge:
         self._rise(thread.episode, stage, at, frame)
 
     def turned(self, row: int, *, at: Nanoseconds, frame: FrameRef) -> None:
-        """The side that began spoke again after an answer: what the host sent has arrived."""
+        """Take that the side which began spoke again: what the host sent has arrived."""
         thread = self._threads.get(row)
         if thread is not None and thread.datagrams and thread.inbound:
             self._rise(thread.episode, Stage.PAYLOAD, at, frame)
 
     def connected(self, row: int, *, at: Nanoseconds, frame: FrameRef) -> None:
-        """TCP: the connection was accepted."""
+        """Take that a TCP connection was accepted."""
         thread = self._threads.get(row)
         if thread is not None:
             self._rise(thread.episode, Stage.CONNECTED, at, frame)
 
     def delivered(self, row: int, *, at: Nanoseconds, frame: FrameRef) -> None:
-        """TCP: payload of the on-site host was acknowledged."""
+        """Take that payload of the on-site host was acknowledged."""
         thread = self._threads.get(row)
         if thread is not None:
             self._rise(thread.episode, Stage.PAYLOAD, at, frame)
 
     def media(self, row: int, at: Nanoseconds, frame: FrameRef) -> None:
-        """Audio or video went out."""
+        """Take that audio or video went out."""
         thread = self._threads.get(row)
         if thread is not None:
             self._rise(thread.episode, Stage.MEDIA, at, frame)
 
     def refused(self, row: int, *, reset: bool, frame: FrameRef) -> None:
-        """A reset or an ICMP error came."""
+        """Take a reset or an ICMP error."""
         thread = self._threads.get(row)
         if thread is not None:
             thread.episode.reset |= reset
@@ -272,7 +272,7 @@ class Judge:
     def looked_up(
         self, host: int, name: str, service: Service, at: Nanoseconds, frame: FrameRef
     ) -> list[AlertEvent]:
-        """A host asked for a name: a contact of its own where the name is a camera cloud's."""
+        """Take a lookup: a contact of its own where the name is a camera cloud's."""
         if not service.can_alert or not _is_cloud(service):
             return []
         wanted = name.lower()
@@ -292,7 +292,7 @@ class Judge:
         return self._tell(episode, at)
 
     def scanned(self, host: int, flows: int, tally: Tally, at: Nanoseconds) -> list[AlertEvent]:
-        """A host opened more flows than are told apart; only their sums are known."""
+        """Take the sums of the flows that a host opened beyond those told apart."""
         episode = Episode(
             host, Destination(None, None, "any"), Direction.OUTBOUND, Stage.ATTEMPT, at, at
         )
@@ -304,7 +304,7 @@ class Judge:
     # ---- cameras -----------------------------------------------------------------------------
 
     def recognised(self, host: int, at: Nanoseconds) -> list[AlertEvent]:
-        """A host turned out to be a camera: tell what it did before."""
+        """Tell what a host did before it turned out to be a camera."""
         events = []
         for sibling in self._identities.hosts_of(host):
             for episode in list(self._by_host.get(sibling, ())):
@@ -312,7 +312,7 @@ class Judge:
         return events
 
     def reconsider(self, camera: Camera, at: Nanoseconds) -> list[AlertEvent]:
-        """What is known of a camera changed: tell what its hosts did."""
+        """Tell what a camera's hosts did, when what is known of it changed."""
         events = []
         for host in list(self._by_host):
             if self._identities.camera_of(host) is camera:
@@ -342,11 +342,20 @@ class Judge:
             tally = episode.tally
             found.append(
                 Contact(
-                    camera, episode.destination, episode.direction, episode.stage,
-                    episode.first, episode.last, tally.bytes_out, tally.bytes_in,
-                    tally.packets_out, tally.packets_in, episode.flows, episode.permitted,
+                    camera,
+                    episode.destination,
+                    episode.direction,
+                    episode.stage,
+                    episode.first,
+                    episode.last,
+                    tally.bytes_out,
+                    tally.bytes_in,
+                    tally.packets_out,
+                    tally.packets_in,
+                    episode.flows,
+                    episode.permitted,
                     episode.finding,
-                )  # fmt: skip
+                )
             )
         return sorted(found, key=lambda contact: contact.first)
 
@@ -440,8 +449,10 @@ class Judge:
     def _attribute(self, destination: Destination, fresh: list[Name]) -> None:
         """Say whose the far end is: by its names first, else by its address."""
         known = destination.service
-        if known is not None and known.can_alert and all(
-            name.source is NameSource.DNS for name in fresh
+        if (
+            known is not None
+            and known.can_alert
+            and all(name.source is NameSource.DNS for name in fresh)
         ):
             return
         hint = None
@@ -459,9 +470,7 @@ class Judge:
             destination.service = hint
             destination.party = hint.party
 
-    def _tell(
-        self, episode: Episode, at: Nanoseconds, *, final: bool = False
-    ) -> list[AlertEvent]:
+    def _tell(self, episode: Episode, at: Nanoseconds, *, final: bool = False) -> list[AlertEvent]:
         """Alert an episode whose stage is above what was told, unless it is permitted."""
         camera = self._identities.camera_of(episode.host)
         if camera is None:
@@ -496,9 +505,7 @@ class Judge:
         if names or not episode.live or episode.stage >= Stage.PAYLOAD:
             return False
         destination = episode.destination
-        return self._policy.may_permit_by_name(
-            camera, destination.port, destination.transport, at
-        )
+        return self._policy.may_permit_by_name(camera, destination.port, destination.transport, at)
 
     def _is_undecidable(self, episode: Episode) -> bool:
         return (

@@ -112,7 +112,6 @@ class Policy:
             rule.use.expired += 1
         return None
 
-
     def may_permit_by_name(
         self, camera: Camera, port: int | None, transport: str, at: Nanoseconds
     ) -> bool:

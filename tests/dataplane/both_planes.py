@@ -188,18 +188,23 @@ def _keep(plane: Plane | ReferencePlane, said: Said, buffer: Any) -> None:
 
 
 def _flow(plane: Plane | ReferencePlane, row: int) -> FlowRead:
-    columns = plane.row_of(row)
+    columns: list[int] = list(plane.row_of(row))
     a_high, a_low, b_high, b_low, a_port, b_port, version, protocol, flags = columns[:9]
-    number_of_vlans, outer, inner = columns[14:17]
+    id_, first, last, number, source, vlans, outer, inner, icmp_type, icmp_code = columns[9:]
     return FlowRead(
         SideRead(a_high << 64 | a_low, a_port, *plane.side_of(row, 0)),
         SideRead(b_high << 64 | b_low, b_port, *plane.side_of(row, 1)),
         version,
         protocol,
         flags,
-        *columns[9:14],
-        (outer, inner)[:number_of_vlans],
-        *columns[17:],
+        id_,
+        first,
+        last,
+        number,
+        source,
+        (outer, inner)[:vlans],
+        icmp_type,
+        icmp_code,
     )
 
 

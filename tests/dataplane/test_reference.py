@@ -79,7 +79,7 @@ def source_of(name: str) -> list[Row]:
 
 @st.composite
 def mutated_rows(draw: st.DrawFn) -> list[Row]:
-    """Return frames of one capture, some changed, cut, padded, repeated, left out or out of order."""
+    """Return frames of one capture: changed, cut, padded, repeated, left out, out of order."""
     source = source_of(draw(st.sampled_from(MUTATED)))
     start = draw(st.integers(0, len(source) - 1))
     made, now = [], source[start].time

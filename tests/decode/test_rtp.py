@@ -64,7 +64,8 @@ def test_a_cut_header_is_not_rtp(end: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "first", [bytes.fromhex("40 60"), bytes.fromhex("80 c8"), bytes.fromhex("8f 60")],
+    "first",
+    [bytes.fromhex("40 60"), bytes.fromhex("80 c8"), bytes.fromhex("8f 60")],
     ids=["version 1", "RTCP sender report", "more sources than bytes"],
 )
 def test_what_cannot_be_rtp_is_not(first: bytes) -> None:

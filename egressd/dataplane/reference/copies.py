@@ -2,12 +2,14 @@
 
 Link layer, tags and hop limit of a copy may differ. An identification or TCP sequence numbers
 prove a copy; a datagram without either is one only where the mirror is known to copy. Marks of
-packets are kept in a fixed number of places, the same ones as the fast decoder's: a packet
-whose place was taken since is not recognised by either.
+packets are kept in a fixed number of places, the same ones as the fast decoder's: each has a
+few to choose from and takes that of the oldest, and a packet whose place was taken since is
+not recognised by either.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from egressd.dataplane.reference.layers import number_of
@@ -19,34 +21,45 @@ if TYPE_CHECKING:
 
 PROVEN = 20_000_000  # nanoseconds after which the same packet is no copy
 LIKELY = 1_000_000  # the same, where nothing proves it
-PLACES = 65_536
+SETS, PLACES_IN_A_SET = 4096, 4
 WORDS = (1 << 64) - 1
 COMPARED = 48  # the transport header, its checksum over the rest, and some payload
 GOLDEN = 0x9E3779B97F4A7C15  # 2**64 / golden ratio
+
+
+@dataclass(slots=True)
+class Passed:
+    """A packet that passed."""
+
+    mark: int = 0
+    time: Nanoseconds = 0
 
 
 class CopyMemory:
     """What passed a moment ago."""
 
     def __init__(self) -> None:
-        self._passed: dict[int, tuple[int, Nanoseconds]] = {}  # (mark, time) by place
+        self._sets: dict[int, list[Passed]] = {}
         self._able = 0  # packets whose copies could be proven
         self._copies = 0  # and those that were copies
 
     def is_copy(self, packet: Packet, now: Nanoseconds) -> bool:
         """Say whether this packet passed a moment ago."""
-        mark = mark_of(packet)
-        place = (mark >> 32) % PLACES
-        proves = _can_prove(packet)
+        mark, proves = mark_of(packet), _can_prove(packet)
         self._able += proves
-        known, then = self._passed.get(place, (0, 0))
-        if known == mark and now >= then:
-            if proves and now - then <= PROVEN:
+        places = self._sets.setdefault(
+            (mark >> 32) % SETS, [Passed() for _ in range(PLACES_IN_A_SET)]
+        )
+        place = next((one for one in places if one.mark == mark), None)
+        if place is not None and 0 <= now - place.time <= (PROVEN if proves else LIKELY):
+            if proves:
                 self._copies += 1
                 return True
-            if not proves and now - then <= LIKELY and self._mirror_copies():
+            if self._mirror_copies():
                 return True
-        self._passed[place] = (mark, now)
+        if place is None:
+            place = min(places, key=lambda one: one.time)
+        place.mark, place.time = mark, now
         return False
 
     def _mirror_copies(self) -> bool:
