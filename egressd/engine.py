@@ -49,10 +49,13 @@ if TYPE_CHECKING:
     from egressd.attribute.services import Services
     from egressd.capture.batch import Batch, Source
     from egressd.config import Site
-    from egressd.dataplane.looks import Look
+    from egressd.dataplane.looks import Look as FastLook
     from egressd.dataplane.plane import Plane
     from egressd.dataplane.reference import ReferencePlane
+    from egressd.dataplane.reference.looks import Look as ReferenceLook
     from egressd.identify.inventory import Inventory
+
+    Look = FastLook | ReferenceLook
 
 TCP, UDP = 6, 17
 OPENER_B = 1  # Look.detail of NEW: the side that did not send first opened the flow
@@ -284,30 +287,38 @@ class Engine:
                 return
             conversation = self._conversations[look.row] = Conversation()
         ports = (look.port_b, look.port_a) if look.side else (look.port_a, look.port_b)
-        try:
-            if look.protocol == UDP:
-                facts = read_datagram(conversation, look.side, look.payload, ports)
-            elif look.protocol == TCP:
-                facts = read_segment(
-                    conversation, look.side, look.stream, look.payload,
-                    cut=look.cut, dns=DNS_PORT in ports,
-                )
-            else:
-                return
-        except DecodeError as error:
-            self._errors[f"{error.protocol} {error.reason}"] += 1
-            facts = []
+        facts = self._read(conversation, look, ports)
         for fact in facts:
             self._fact(look, fact, ports)
         if not facts and (look.protocol == UDP or look.stream == 0):
             self._undecoded(look)
-        if conversation.media[look.side] and (look.host_b if look.side else look.host_a):
+        self._tell_protocols(conversation, look)
+
+    def _read(self, conversation: Conversation, look: Look, ports: tuple[int, int]) -> list[Fact]:
+        try:
+            if look.protocol == UDP:
+                return read_datagram(conversation, look.side, look.payload, ports)
+            is_dns = DNS_PORT in ports
+            return read_segment(
+                conversation, look.side, look.stream, look.payload, cut=look.cut, dns=is_dns
+            )
+        except DecodeError as error:
+            self._errors[f"{error.protocol} {error.reason}"] += 1
+            return []
+
+    def _tell_protocols(self, conversation: Conversation, look: Look) -> None:
+        """Tell the judge what a flow turned out to be."""
+        if not self._judge.has(look.row):
+            return
+        is_media = conversation.media[look.side] and (look.host_b if look.side else look.host_a)
+        if is_media:
             self._judge.media(look.row, look.time, self._frame(look))
-        if len(conversation.protocols) > conversation.told and self._judge.has(look.row):
-            for protocol in conversation.protocols[conversation.told :]:
-                self._judge.learn(look.row, protocol, None)
-            conversation.told = len(conversation.protocols)
-            self._events += self._judge.tell(look.row, look.time)
+        elif len(conversation.protocols) == conversation.told:
+            return
+        for protocol in conversation.protocols[conversation.told :]:
+            self._judge.learn(look.row, protocol, None)
+        conversation.told = len(conversation.protocols)
+        self._events += self._judge.tell(look.row, look.time)
 
     def _dns_datagram(self, look: Look) -> None:
         """Decode DNS over UDP: most of what there is to decode, so that it goes the short way."""
@@ -346,8 +357,12 @@ class Engine:
             host = self._hosts.get(index)
             if host is not None:
                 camera = self._inventory.see_payload(
-                    host, look.payload, "udp" if look.protocol == UDP else "tcp",
-                    sent=sent, local_port=port, ref=frame,
+                    host,
+                    look.payload,
+                    "udp" if look.protocol == UDP else "tcp",
+                    sent=sent,
+                    local_port=port,
+                    ref=frame,
                 )
                 self._published(camera, host, look.time)
 
@@ -369,6 +384,13 @@ class Engine:
             host = self._hosts[receiver]
             camera = self._inventory.see_fact(host, message, False, ports[1], frame)
             self._published(camera, host, look.time)
+        self._weigh(look, fact, sender, receiver, frame)
+        if not fact.again and (self._log_all or self._is_logged(look)):
+            self._log(look, message, frame)
+
+    def _weigh(self, look: Look, fact: Fact, sender: int, receiver: int, frame: FrameRef) -> None:
+        """Give a message to those it concerns."""
+        message = fact.message
         if isinstance(message, DhcpMessage):
             self._dhcp(message, look, frame)
         elif isinstance(message, DnsMessage):
@@ -381,8 +403,6 @@ class Engine:
                 self._site_service(look, sender, self.site.ntp, frame)
         else:
             self._far_name(message, look)
-        if not fact.again and (self._log_all or self._is_logged(look)):
-            self._log(look, message, frame)
 
     def _far_name(self, message: object, look: Look) -> None:
         """Take a name of the far end that the flow itself tells."""

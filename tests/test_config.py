@@ -14,7 +14,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jsonschema  # type: ignore[import-untyped]  # has no stubs of its own
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

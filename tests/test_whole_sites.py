@@ -103,7 +103,7 @@ def camera_in(truth: dict[str, Any], name: str, found: set[str]) -> str:
     if by_mac and name in (PCAPS / truth["site"]).read_text():
         return name
     camera = next(camera for camera in truth["cameras"] if camera["name"] == name)
-    return next(c for c in (camera["mac"], *camera["ips"]) if c in found)
+    return next(str(c) for c in (camera["mac"], *camera["ips"]) if c in found)
 
 
 @pytest.mark.parametrize("name", TRUTHS)
@@ -126,6 +126,7 @@ def test_every_finding_is_made_and_no_other(name: str) -> None:
     found = dict(run(name).findings)
     for wanted in run(name).truth["findings"]:
         end = wanted.get("destination") or {}
+        key: tuple[object, ...]
         who = camera_in(run(name).truth, wanted["camera"], run(name).cameras)
         if end.get("ip"):
             key = (who, end["ip"], end.get("port"), end["transport"], wanted["direction"])
@@ -139,10 +140,10 @@ def test_every_finding_is_made_and_no_other(name: str) -> None:
         names = {n.name for n in finding.destination.names}
         assert names == {n["name"] for n in wanted["names"]}
     asked = {entry["name"] for entry in run(name).truth["lookups"] if entry["camera"]}
-    for key, finding in found.items():
+    for other, finding in found.items():
         # The generator counts a lookup for itself only where no contact followed; we always do.
-        assert finding.rule == "cloud-lookup", key
-        assert key[2] in asked
+        assert finding.rule == "cloud-lookup", other
+        assert other[2] in asked
 
 
 @pytest.mark.parametrize("name", [name for name in TRUTHS if name not in WITHOUT_MAC | ONE_WAY])

@@ -353,8 +353,8 @@ class Plane:
     def is_reply(self, place_a, place_b):
         """Say whether a far end's first packet goes to a client's port.
 
-        Nobody could have known that port, so that the beginning went unseen. Ports from 32768 on are the clients' (Linux,
-        ip_local_port_range).
+        Nobody could have known that port, so that the beginning went unseen. Ports from 32768
+        on are the clients' (Linux, ip_local_port_range).
         """
         return (
             place_a == 0
@@ -469,8 +469,10 @@ class Plane:
         end: cython.Py_ssize_t = (
             self.frame.limit if self.frame.limit < self.frame.ip_end else self.frame.ip_end
         )
-        if end > pos + 48:
-            end = pos + 48  # the transport header, its checksum over the rest, and some payload
+        if end > pos + 48 and not (self.frame.protocol == UDP and u16(buf, pos + 6) == 0):
+            # The transport header, its checksum over the rest, and some payload; where UDP
+            # leaves the checksum out, all of it.
+            end = pos + 48
         while pos + 8 <= end:
             mark = (mark ^ u64(buf, pos)) * GOLDEN
             mark ^= mark >> 29

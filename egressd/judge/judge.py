@@ -130,8 +130,14 @@ class Judge:
             destination = Destination(opening.remote_ip, port, transport)
             destination.place = self._places.place_of(opening.remote_ip)
             episode = Episode(
-                opening.host, destination, opening.direction, Stage.ATTEMPT,
-                opening.at, opening.at, opening.local_port, on_site=opening.on_site,
+                opening.host,
+                destination,
+                opening.direction,
+                Stage.ATTEMPT,
+                opening.at,
+                opening.at,
+                opening.local_port,
+                on_site=opening.on_site,
             )
             self._add(episode, _key_of(opening.host, episode))
         episode.flows += 1

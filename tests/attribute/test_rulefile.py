@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]  # has no stubs of its own
+import jsonschema
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -23,6 +23,7 @@ PROVEN = 20_000_000  # nanoseconds after which the same packet is no copy
 LIKELY = 1_000_000  # the same, where nothing proves it
 SETS, PLACES_IN_A_SET = 4096, 4
 WORDS = (1 << 64) - 1
+UDP = 17
 COMPARED = 48  # the transport header, its checksum over the rest, and some payload
 GOLDEN = 0x9E3779B97F4A7C15  # 2**64 / golden ratio
 
@@ -79,7 +80,8 @@ def mark_of(packet: Packet) -> int:
         ^ packet.body_wire << 8
         ^ packet.protocol
     )
-    compared = packet.body[:COMPARED]
+    has_no_checksum = packet.protocol == UDP and packet.body[6:8] == b"\0\0"
+    compared = packet.body if has_no_checksum else packet.body[:COMPARED]
     whole = len(compared) & ~7
     for at in range(0, whole, 8):
         mark = ((mark ^ number_of(compared[at : at + 8])) * GOLDEN) & WORDS
