@@ -269,8 +269,7 @@ class Engine:
         elif kind == LookKind.CONNECTED:
             judge.connected(row, at=look.time, frame=frame)
         elif kind == LookKind.DELIVERED:
-            if (look.side == home and look.detail & 1) or (look.side != home and look.detail & 2):
-                judge.delivered(row, at=look.time, frame=frame)
+            judge.delivered(row, at=look.time, frame=frame)
         elif kind in {LookKind.RESET, LookKind.REFUSED}:
             judge.refused(row, reset=kind == LookKind.RESET, frame=frame)
         self._events += judge.tell(row, look.time)

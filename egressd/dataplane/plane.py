@@ -565,7 +565,15 @@ class Plane:
             tcp,
             self.frame.payload_length,
         )
-        if delivered and watched and not flags & SHED:
+        # Only what the on-site side sent is of interest, seen or inferred.
+        if (
+            watched
+            and not flags & SHED
+            and (
+                (delivered & 1 and self.table.sides[other].host)
+                or (delivered & 2 and self.table.sides[s].host)
+            )
+        ):
             self.emit(K_DELIVERED, 1 - side)
             self.events[self.event_count - 1].detail = delivered
         if (

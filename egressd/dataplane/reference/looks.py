@@ -18,7 +18,7 @@ class Kind(IntEnum):
     PAYLOAD = 3  # a segment or datagram worth decoding
     ANSWERED = 4  # not TCP: the first frame from the side that did not begin
     CONNECTED = 5  # TCP: the other end accepted
-    DELIVERED = 6  # TCP: the first payload of `side` was acknowledged
+    DELIVERED = 6  # TCP: payload of the on-site side was acknowledged for the first time
     TURNED = 7  # not TCP: the side that began spoke again after an answer
     PROGRESS = 8  # the on-site `side` has sent another 16,000 bytes
     RESET = 9  # RST from `side`

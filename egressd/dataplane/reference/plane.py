@@ -347,7 +347,8 @@ class ReferencePlane:
         sent, got = flow.sides[side], flow.sides[1 - side]
         segment = Segment(packet.seq, packet.ack, packet.flags, packet.payload_wire)
         news = follow(sent.stream, got.stream, segment, sender_sent=sent.payload > 0)
-        if news and flow.watched:
+        # Only what the on-site side sent is of interest, seen or inferred.
+        if flow.watched and ((news & 1 and got.host) or (news & 2 and sent.host)):
             self._look(Kind.DELIVERED, flow, 1 - side, detail=news)
         if sent.stream.fin_acked and got.stream.fin_acked:
             flow.finished = True
