@@ -8,6 +8,7 @@ usage errors answer at once.
 from __future__ import annotations
 
 import errno
+import os
 import re
 import signal
 import sys
@@ -24,6 +25,8 @@ from egressd import __version__
 from egressd.model import CaptureError, ConfigError, Nanoseconds, RuleError
 
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from egressd.replay import Options, Outcome
 
 
@@ -85,20 +88,22 @@ SiteFile = Annotated[
 
 def main() -> None:
     """Run the program; what could go wrong becomes one line and an exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-    if sys.argv[1:] == ["--version"]:
-        # Scripts ask this often; setting up the commands would take twice as long as all else.
-        typer.echo(f"egressd {__version__}")
-        return
+    _have_outputs()
     # The framework's answer to Ctrl-C is status 1, which here means findings.
     signal.signal(signal.SIGINT, _leave)
     try:
+        if sys.argv[1:] == ["--version"]:
+            # Scripts ask this often; setting up the commands would take twice as long as all else.
+            typer.echo(f"egressd {__version__}")
+            return
         app()
     except (ConfigError, RuleError, CaptureError) as error:
         _stop(str(error))
     except OSError as error:
+        try:
+            sys.stdout.flush()
+        except OSError:  # what cannot be written would be tried again at exit, which ends with 120
+            _forget_standard_output()
         _stop(_told(error))
     except Exception:  # noqa: BLE001 - left to Python it would end with 1, which means findings
         traceback.print_exc()
@@ -278,6 +283,11 @@ def _refuse_what_cannot_be(options: Options) -> None:
         _stop("--since is not before --until: no frame would be left")
     if options.captures.count("-") > 1:
         _stop("standard input (-) can be read only once")
+    if "" in options.captures:
+        _stop("CAPTURE is empty: give the name of a file or a folder, or - for standard input")
+    for option, name in (("--eve", options.eve), ("--json", options.case)):
+        if name == "":
+            _stop(f"{option} is empty: give the name of a file, or - for standard output")
     names = [name for name in (options.eve, options.case) if name is not None]
     if names.count("-") > 1:
         _stop("--eve - and --json - cannot share standard output: give one of them a file")
@@ -320,7 +330,11 @@ def moment_of(text: str) -> Nanoseconds:
 
 def _stop(text: str, status: Exit = Exit.NOT_RUN) -> NoReturn:
     """Say in one line why it ends here, and end."""
-    sys.stderr.write(f"egressd: {text}\n")
+    try:
+        sys.stderr.write(f"egressd: {text}\n")
+        sys.stderr.flush()
+    except OSError:  # nobody can be told; the status still says it
+        _forget(sys.stderr)
     sys.exit(status)
 
 
@@ -335,7 +349,21 @@ def _told(error: OSError) -> str:
     return f"{error.filename}: {reason}" if error.filename else f"cannot write: {reason}"
 
 
-def _forget_standard_output() -> None:
-    from egressd.report.outputs import discard_standard_output  # noqa: PLC0415 - start-up time
+def _have_outputs() -> None:
+    """Let the table and the messages go nowhere where their stream is closed (`>&-`)."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+        stream = getattr(sys, name)
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
-    discard_standard_output()
+
+def _forget_standard_output() -> None:
+    _forget(sys.stdout)
+
+
+def _forget(stream: TextIO) -> None:
+    from egressd.report.outputs import discard  # noqa: PLC0415 - start-up time
+
+    discard(stream)

@@ -22,6 +22,7 @@ from egressd.decode.tls import ClientHello, ServerFlight
 from egressd.flows import FlowReader
 from egressd.identify.bindings import Bindings
 from egressd.identify.judged import JudgedCameras, JudgedHosts
+from egressd.judge.classes import transport_of
 from egressd.judge.judge import Judge, Opening
 from egressd.judge.policy import Policy
 from egressd.judge.stages import Tally
@@ -90,9 +91,9 @@ class Engine:
             JudgedHosts(inventory, self._hosts) if judge_all else JudgedCameras(inventory)
         )
         self._policy = Policy(site)
-        self._judge = Judge(site, self._judged, services, geo, self._policy)
-        self._names = NameTable()
         self._flows = FlowReader(plane)
+        self._judge = Judge(site, self._judged, services, geo, self._policy, self._flows.last_of)
+        self._names = NameTable()
         self._conversations: dict[int, Conversation] = {}
         self._errors: Counter[str] = Counter()
         self._sources: list[Source] = []
@@ -118,7 +119,8 @@ class Engine:
         """Take a batch; return what it led to, in the frames' order."""
         for index in range(len(self._sources), len(sources)):
             self._plane.add_source(index, sources[index].linktype)
-        self._sources = sources
+        if len(sources) != len(self._sources):
+            self._sources = list(sources)  # the reader's own list grows
         if self._first_frame is None and batch.count:
             self._first_frame = batch.time[0]
         position = 0
@@ -232,25 +234,28 @@ class Engine:
         local_port = look.port_b if home else look.port_a
         remote_port = look.port_a if home else look.port_b
         inbound = home != (1 if look.detail & OPENER_B else 0)
-        self._events += self._judge.begin(
-            Opening(
-                look.row,
-                host.index,
-                remote_ip,
-                remote_port,
-                local_port,
-                look.protocol,
-                Direction.INBOUND if inbound else Direction.OUTBOUND,
-                self._names.names_of(self._client_of(host), remote_ip, look.time),
-                look.time,
-                self._frame(look),
-                replied=not inbound and bool(home),
-            )
+        opening = Opening(
+            row=look.row,
+            host=host.index,
+            remote_ip=remote_ip,
+            remote_port=remote_port,
+            local_port=local_port,
+            protocol=look.protocol,
+            direction=Direction.INBOUND if inbound else Direction.OUTBOUND,
+            names=self._names_of(host, remote_ip, look.time),
+            at=look.time,
+            frame=self._frame(look),
         )
+        self._events += self._judge.begin(opening, _tally_of(look, home))
 
-    def _client_of(self, host: Host) -> str:
-        """Return what a host is known by where names are kept: all its addresses share them."""
-        return host.ip if host.mac is None or host.behind_router else host.mac
+    def _names_of(self, host: Host, ip: str, at: int) -> list[Name]:
+        """Return the names that led this device to an address, whichever address it asked from."""
+        found: list[Name] = []
+        for index in self._judged.hosts_of(host.index):
+            found += self._names.names_of(self._hosts[index].ip, ip, at)
+        if len(found) > 1:
+            found.sort(key=lambda name: name.seen, reverse=True)
+        return found
 
     def _state(self, look: Look) -> None:
         """Take what the transport did."""
@@ -269,7 +274,8 @@ class Engine:
         elif kind == LookKind.CONNECTED:
             judge.connected(row, at=look.time, frame=frame)
         elif kind == LookKind.DELIVERED:
-            judge.delivered(row, at=look.time, frame=frame)
+            unseen = bool(look.detail & 2) or not (look.own_frames_a and look.own_frames_b)
+            judge.delivered(row, unseen=unseen, at=look.time, frame=frame)
         elif kind in {LookKind.RESET, LookKind.REFUSED}:
             judge.refused(row, reset=kind == LookKind.RESET, frame=frame)
         self._events += judge.tell(row, look.time)
@@ -429,14 +435,24 @@ class Engine:
         if client is None:
             return
         if message.is_response:
-            self._names.learn(self._client_of(client), message, look.time)
+            self._names.learn(client.ip, message, look.time)
+            if self._judge.has(look.row):  # a resolver that is not the site's has answered
+                self._judge.answered(look.row, by_host=False, at=look.time, frame=frame)
+                self._events += self._judge.tell(look.row, look.time)
         else:
             self._site_service(look, sender, self.site.resolvers, frame)
+        transport = transport_of(look.protocol)
         for question in message.questions:
             service = self._services.of_name(question.name)
             if service is not None:
                 self._events += self._judge.looked_up(
-                    client.index, question.name, service, look.time, frame
+                    client.index,
+                    question.name,
+                    service,
+                    transport,
+                    look.time,
+                    frame,
+                    asked=not message.is_response,
                 )
 
     def _site_service(
@@ -451,21 +467,20 @@ class Engine:
         local, remote = look.port_a, look.port_b
         if look.side:
             local, remote = remote, local
-        self._events += self._judge.begin(
-            Opening(
-                look.row,
-                sender,
-                server_ip,
-                remote,
-                local,
-                look.protocol,
-                Direction.OUTBOUND,
-                [],
-                look.time,
-                frame,
-                on_site=True,
-            )
+        opening = Opening(
+            row=look.row,
+            host=sender,
+            remote_ip=server_ip,
+            remote_port=remote,
+            local_port=local,
+            protocol=look.protocol,
+            direction=Direction.OUTBOUND,
+            names=[],
+            at=look.time,
+            frame=frame,
+            on_site=True,
         )
+        self._events += self._judge.begin(opening, _tally_of(look, look.side))
 
     def _rtsp(
         self,
@@ -534,9 +549,8 @@ class Engine:
             home = 0 if look.host_a else 1
             if look.host_a and look.host_b:  # both on site: the client is judged
                 home = 0 if self._flows.is_client_a(look.row) else 1
-            one_way = not (look.own_frames_a and look.own_frames_b)
             tally = _tally_of(look, home)
-            judgement = self._judge.end(look.row, tally, look.last, one_way=one_way)
+            judgement = self._judge.end(look.row, tally, look.last)
             self._events += self._judge.tell_ended(look.time)
         if judgement is None and not self._log_all:
             return

@@ -47,6 +47,10 @@ class FlowReader:
         columns = self._plane.row_of(row)
         return text_of(columns[6], columns[2 * side], columns[2 * side + 1])
 
+    def last_of(self, row: int) -> int:
+        """Return the time of a flow's last frame."""
+        return self._plane.row_of(row)[11]
+
     def is_client_a(self, row: int) -> bool:
         """Say whether the side that sent the first frame opened the flow."""
         return not self._plane.row_of(row)[8] & OPENER_B

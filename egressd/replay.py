@@ -23,7 +23,7 @@ from egressd.capture.pcapfile import open_captures
 from egressd.config import default_site, load_site
 from egressd.report.casefile import Input, Run, write_case
 from egressd.report.eve import EveWriter
-from egressd.report.outputs import STANDARD_OUTPUT, growing, whole
+from egressd.report.outputs import STANDARD_OUTPUT, check_whole, growing, whole
 from egressd.report.progress import Progress
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 Handler: TypeAlias = "Callable[[int, FrameType | None], object] | int"
 
 UNKNOWN_LINK = "unknown link type"  # egressd.dataplane.frames.REASONS
-SKIPPED_NAMED = 3  # in the warning about files that are no captures
+SKIPPED_NAMED = 3  # in a warning about files that were left out
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -160,11 +160,14 @@ class _Shift:
 
     def warnings(self) -> list[str]:
         """Return what was left out without being damaged."""
-        skipped = self.reader.skipped
-        if not skipped:
-            return []
-        names = ", ".join(skipped[:SKIPPED_NAMED]) + (", ..." if skipped[SKIPPED_NAMED:] else "")
-        return [f"{len(skipped):,} of the files in folders are no captures: {names}"]
+        skipped, repeated = self.reader.skipped, self.reader.repeated
+        warnings = []
+        if skipped:
+            told = f"{len(skipped):,} of the files in folders are no captures"
+            warnings.append(f"{told}: {_some_of(skipped)}")
+        if repeated:
+            warnings.append(f"Given more than once, and read once: {_some_of(repeated)}")
+        return warnings
 
 
 class Interruption:
@@ -240,14 +243,18 @@ def _run(engine: Engine, shift: _Shift, site: Site, options: Options) -> bool:
 
 
 def _check_paths(options: Options, reader: CaptureReader) -> None:
-    """Refuse a run without inputs, and one that would write over them."""
-    if not reader.inputs and not reader.damage:
-        raise ReplayError(f"{', '.join(options.captures)}: no capture in there")
+    """Refuse a run that would write over its inputs, and one whose case file has no place."""
     files = [Path(entry.name) for entry in reader.inputs if not entry.pipe]
     for name in (options.eve, options.case):
         path = Path(name or STANDARD_OUTPUT)
         if path.is_file() and any(file.exists() and path.samefile(file) for file in files):
             raise ReplayError(f"{path}: is an input, and would be overwritten")
+    if options.case is not None:
+        check_whole(options.case)
+
+
+def _some_of(names: list[str]) -> str:
+    return ", ".join(names[:SKIPPED_NAMED]) + (", ..." if names[SKIPPED_NAMED:] else "")
 
 
 def _taken(damage: dict[str, list[Damage]], name: str) -> tuple[Damage, ...]:

@@ -24,7 +24,8 @@ class Damage:
     file: str
     offset: Bytes  # in the file; of a compressed file, in what it decompresses to
     reason: str  # what was wrong and what was done
-    lost: bool = True  # False: odd, but every frame was delivered
+    lost: bool = True  # False: every frame was delivered all the same
+    odd: bool = False  # True: unusual, and nothing is wrong with it
 
 
 @dataclass(slots=True)
@@ -49,12 +50,12 @@ class DamageLog:
         self.entries = 0
         self.last_offset = 0
 
-    def add(self, offset: Bytes, reason: str, *, lost: bool = True) -> None:
+    def add(self, offset: Bytes, reason: str, *, lost: bool = True, odd: bool = False) -> None:
         """Note one thing; beyond MAX_ENTRIES it is only counted."""
         self.entries += 1
         self.last_offset = offset
         if self.entries <= MAX_ENTRIES:
-            self.damage.append(Damage(self.file, offset, reason, lost))
+            self.damage.append(Damage(self.file, offset, reason, lost, odd))
 
     def close(self) -> None:
         """Say how many entries were left out."""

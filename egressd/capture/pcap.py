@@ -71,7 +71,7 @@ class PcapTrack(Track):
         major, minor, _, _, snaplen, linktype = struct.unpack_from(form, head, 4)
         if major != 2 or minor > 4:
             reason = f"unknown version {major}.{minor}, read as 2.4"
-            self.books.log.add(4, reason, lost=major != 2)
+            self.books.log.add(4, reason, lost=major != 2, odd=major == 2)
         walk = self.walk
         walk.big = big
         walk.unit = variant.unit

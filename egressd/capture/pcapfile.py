@@ -78,8 +78,8 @@ def open_captures(
     reader = CaptureReader(
         Order(
             rows=max(1, batch_frames),
-            since=UNKNOWN if since is None else since,
-            until=MAX_TIME if until is None else until,
+            since=UNKNOWN if since is None else within_clock(since),
+            until=MAX_TIME if until is None else within_clock(until),
         ),
         max(1, window_bytes),
     )
@@ -99,12 +99,14 @@ class CaptureReader:
         self.damage: list[Damage] = []
         self.drops: list[Drops] = []  # one of each interface that told, as last told
         self.skipped: list[str] = []  # files in folders that are no captures
+        self.repeated: list[str] = []  # files given before, perhaps by another name
         self.inputs: list[Input] = []
         self.frames = 0  # given out
         self._order = order
         self._window_bytes = window_bytes
         self._sources = SourceList()
         self._descriptors = Descriptors()
+        self._known: set[tuple[int, int]] = set()  # device and inode of the inputs
         self._running: dict[int, Track] = {}  # by index of the input
         self._batches = self._read()
 
@@ -172,7 +174,8 @@ class CaptureReader:
             elif stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode):
                 if not os.access(path, os.R_OK):
                     raise CaptureError(f"{path}: Permission denied")
-                self.inputs.append(Input(path, pipe=True))
+                if self._is_new(path, status):
+                    self.inputs.append(Input(path, pipe=True))
             else:
                 raise CaptureError(f"{path}: neither a file, a folder nor a pipe")
         except (OSError, ValueError) as error:
@@ -187,6 +190,7 @@ class CaptureReader:
             log.add(0, f"the folder cannot be read ({error.strerror})")
 
         found = []
+        before = len(self.inputs) + len(self.damage) + len(self.repeated)
         for folder, _, names in os.walk(path, onerror=note):
             found += [os.path.join(folder, name) for name in names]  # noqa: PTH118  # as given
         for name in sorted(found, key=lambda name: Path(name).parts):
@@ -197,16 +201,28 @@ class CaptureReader:
                     self.skipped.append(name)
             except OSError as error:
                 DamageLog(name, self.damage).add(0, f"cannot be opened ({error.strerror})")
+        if before == len(self.inputs) + len(self.damage) + len(self.repeated):
+            DamageLog(path, self.damage).add(0, "there is no capture in this folder")
 
     def _add_file(self, path: str, *, found: bool) -> None:
         """Look at a file's beginning; one `found` in a folder is skipped if it is no capture."""
-        entry = Input(path, size=Path(path).stat().st_size)
+        status = Path(path).stat()
+        entry = Input(path, size=status.st_size)
         head = self._look_at(entry)
         # A compressed file whose beginning does not expand may be a capture, so it is no skip.
         if found and not is_capture(head) and (head or entry.compression is None):
             self.skipped.append(path)
-            return
-        self.inputs.append(entry)
+        elif self._is_new(path, status):
+            self.inputs.append(entry)
+
+    def _is_new(self, path: str, status: os.stat_result) -> bool:
+        """Whether an input was not given before; one that was is noted, and read once."""
+        identity = (status.st_dev, status.st_ino)
+        if identity in self._known:
+            self.repeated.append(path)
+            return False
+        self._known.add(identity)
+        return True
 
     def _look_at(self, entry: Input) -> bytes:
         """Find out compression and first time; return the beginning of what is inside."""
@@ -278,6 +294,11 @@ class CaptureReader:
             self.inputs[index].outside = track.walk.outside
             if track.closed:
                 del self._running[index]
+
+
+def within_clock(moment: Nanoseconds) -> Nanoseconds:
+    """Return the moment nearest to this one that a frame's time can be compared with."""
+    return max(UNKNOWN, min(moment, MAX_TIME))
 
 
 def is_capture(head: bytes) -> bool:

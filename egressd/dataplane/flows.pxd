@@ -60,7 +60,9 @@ cdef struct HostRow:  # one on-site address behind one MAC
     uint64_t shed_bytes_out
     uint64_t shed_frames_in
     uint64_t shed_bytes_in
+    uint64_t spoke  # counts up: the host of an address that spoke last has the most
     uint32_t next
+    uint32_t next_of_ip
     uint32_t looks
     uint32_t contacts
     uint8_t version
@@ -89,6 +91,8 @@ cdef class FlowTable:
 cdef class HostTable:
     cdef HostRow[::1] hosts
     cdef uint32_t[::1] buckets
+    cdef uint32_t[::1] ip_buckets
+    cdef uint64_t spoken
     cdef uint64_t seed
     cdef uint32_t count
     cdef uint64_t[::1] prefixes  # (hi, lo, mask_hi, mask_lo, version) a prefix
@@ -96,6 +100,8 @@ cdef class HostTable:
 
     cdef int clear(self, uint32_t at) except -1 nogil
     cdef int place(self, int version, uint64_t hi, uint64_t lo) except -1 nogil
+    cdef int speaks(self, uint32_t at) except -1 nogil
+    cdef uint32_t speaker_of(self, int version, uint64_t hi, uint64_t lo) except? 0xffffffff nogil
     cdef uint32_t find_or_add(self, int version, uint64_t hi, uint64_t lo, uint64_t mac) except? 0xffffffff nogil
 
 # The finaliser of splitmix64 (Steele, Lea, Flood 2014): every input bit reaches every output.

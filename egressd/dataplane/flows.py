@@ -213,6 +213,8 @@ class HostTable:
         self.seed = seed & 0xFFFFFFFFFFFFFFFF
         self.hosts = host_array(MAXIMUM_HOSTS)
         self.buckets = word_array(65_536)
+        self.ip_buckets = word_array(65_536)
+        self.spoken = 0
         self.count = 2  # row 0 means "off site", row 1 all hosts beyond the bound
         i: cython.Py_ssize_t
         words: uint64_t[::1] = cython_array((max(1, 5 * len(prefixes)),), 8, b"Q", "c", True)
@@ -288,6 +290,35 @@ class HostTable:
         self.hosts[at].flags = 0
         self.hosts[at].hops = 0
         self.clear(at)
+        self.hosts[at].spoke = 0
         self.hosts[at].next = self.buckets[bucket]
         self.buckets[bucket] = at
+        bucket = mix(lo ^ mix(hi ^ self.seed)) & 0xFFFF
+        self.hosts[at].next_of_ip = self.ip_buckets[bucket]
+        self.ip_buckets[bucket] = at
         return at
+
+    def speaks(self, at):
+        """Take that a host sent a packet: its address is its own until another speaks."""
+        self.spoken += 1
+        self.hosts[at].spoke = self.spoken
+        return 0
+
+    def speaker_of(self, version, hi, lo):
+        """Return the host that spoke last with an address, 0 where none has.
+
+        A packet to an address carries the next hop's MAC, which need not be the host's.
+        """
+        at: uint32_t = self.ip_buckets[mix(lo ^ mix(hi ^ self.seed)) & 0xFFFF]
+        last: uint32_t = 0
+        while at:
+            if (
+                self.hosts[at].spoke
+                and self.hosts[at].ip_lo == lo
+                and self.hosts[at].ip_hi == hi
+                and self.hosts[at].version == version
+                and (last == 0 or self.hosts[at].spoke > self.hosts[last].spoke)
+            ):
+                last = at
+            at = self.hosts[at].next_of_ip
+        return last

@@ -49,6 +49,7 @@ cdef class Plane:
     cdef uint16_t source
     cdef uint64_t wire
     cdef int stop
+    cdef int unannounced
     cdef int ahead
     cdef uint64_t proven
     cdef uint64_t proven_duplicates
@@ -74,6 +75,9 @@ cdef class Plane:
     cdef int packet(self, const uint8_t[::1] buf, int assembled) except -1 nogil
     cdef int flow(self, int copy) except -1 nogil
     cdef int reopens(self) except -1 nogil
+    cdef int has_moved(self) except -1 nogil
+    cdef int announce(self) except -1 nogil
+    cdef int is_copy(self, int64_t age, int proves) except -1 nogil
     cdef int introduce(self) except -1 nogil
     cdef int is_reply(self, int place_a, int place_b) except -1 nogil
     cdef int has_budget(self, uint32_t host) except -1 nogil

@@ -95,6 +95,7 @@ AHEAD = cython.declare(cython.Py_ssize_t, 6)  # frames
 EVENTS_SPARE = cython.declare(cython.Py_ssize_t, 640)  # most that one frame can write
 ENDS_SPARE = cython.declare(uint64_t, 640)  # flows that one frame can end: their rows still cool
 ROWS_SPARE = cython.declare(uint32_t, 32)  # more than one frame can begin flows
+START = cython.declare(int64_t, 60 * SECOND)  # what is seen so early may have begun before
 SWEEP_FRAMES = cython.declare(uint64_t, 1024)  # the table is swept a piece every so many frames
 SWEEP_ROWS = cython.declare(uint32_t, 1024)  # or once a second, so many rows at a time
 EVICT_ROWS = cython.declare(uint32_t, 4096)  # looked at for each eviction
@@ -275,7 +276,7 @@ class Plane:
             if self.now - self.table.rows[self.row].last > self.idle_limit(self.row):
                 self.end(self.row, E_TIMEOUT)
                 found = -1
-            elif not copy and self.reopens():
+            elif not copy and (self.reopens() or self.has_moved()):
                 self.end(self.row, E_CLOSED)
                 found = -1
         if found < 0:
@@ -297,6 +298,22 @@ class Plane:
             return 0
         return 1 if self.table.sides[s].base != self.frame.seq + 1 else 0
 
+    def has_moved(self):
+        """Say whether an on-site address has gone to another device since its last packet.
+
+        Its MAC differs, and not because a router's copy of the same packet passed as well: that
+        would follow at once.
+        """
+        s: uint32_t = 2 * self.row + self.table.side
+        return (
+            self.table.sides[s].host > 1
+            and self.table.sides[s].own_frames > 0
+            and self.frame.src_mac != NO_MAC
+            and self.table.sides[s].mac != NO_MAC
+            and self.frame.src_mac != self.table.sides[s].mac
+            and self.now - self.table.rows[self.row].last > SECOND
+        )
+
     def introduce(self):
         """Place both ends of a new flow, decide whether it is watched, and announce it."""
         row: uint32_t = self.row
@@ -313,8 +330,11 @@ class Plane:
                 0 if place_b == 2 else self.frame.hops,  # groups get hop limits of their own
             )
             self.table.sides[2 * row].host = host
+            self.host_table.speaks(host)
         if place_b == 1:
-            host = self.host(self.frame.dst_hi, self.frame.dst_lo, self.frame.dst_mac, 0)
+            host = self.host_table.speaker_of(version, self.frame.dst_hi, self.frame.dst_lo)
+            if host == 0:
+                host = self.host(self.frame.dst_hi, self.frame.dst_lo, self.frame.dst_mac, 0)
             self.table.sides[2 * row + 1].host = host
         if self.is_icmp_error():
             flags |= ERROR
@@ -330,10 +350,13 @@ class Plane:
             elif self.is_reply(place_a, place_b):
                 flags |= OPENER_B
         elif self.frame.protocol == UDP:
-            if self.frame.sport < 1024 and self.frame.dport >= 1024:
+            if self.frame.sport < 1024 and self.frame.dport >= 32_768:
                 flags |= OPENER_B
-            elif self.is_reply(place_a, place_b):
-                flags |= OPENER_B
+            elif self.now - self.first < START and (
+                (self.frame.sport < 1024 and self.frame.dport >= 1024)
+                or self.is_reply(place_a, place_b)
+            ):
+                flags |= OPENER_B  # its question may have come before the capture began
             else:
                 flags |= OPENER_KNOWN
         elif self.frame.icmp_type == 0 or self.frame.icmp_type == 129:
@@ -343,7 +366,7 @@ class Plane:
         self.table.rows[row].flags = flags
         if flags & WATCHED:
             if self.has_budget(host):
-                self.emit(K_NEW, 0)
+                self.unannounced = 1  # told when its first frame has been charged
             else:
                 self.table.rows[row].flags |= SHED
                 self.host_table.hosts[host].shed_flows += 1
@@ -402,6 +425,13 @@ class Plane:
             self.events[at].detail = 2
         return 0
 
+    def announce(self):
+        """Tell a new flow, with its first frame in its counters."""
+        if self.unannounced:
+            self.unannounced = 0
+            self.emit(K_NEW, 0)
+        return 0
+
     def charge(self, side, copy):
         """Add the frame to the counters; return 1 where it is a mirror duplicate."""
         row: uint32_t = self.row
@@ -413,12 +443,14 @@ class Plane:
         if copy:
             self.table.sides[s].duplicates += 1
             self.duplicates += 1
+            self.announce()
             return 1
         flags: uint32_t = self.table.rows[row].flags
         self.table.sides[s].own_frames += 1
         self.table.sides[s].own_bytes += (
             self.frame.own_end - self.frame.own_start - self.frame.stripped
         )
+        self.announce()
         if side == 1 and not flags & ANSWERED:
             flags |= ANSWERED
             self.table.rows[row].flags = flags
@@ -499,12 +531,8 @@ class Plane:
         for way in range(base, base + DUPLICATE_WAYS):
             if self.duplicate_marks[way] == mark:
                 age = self.now - self.duplicate_times[way]
-                if age >= 0 and age <= (DUPLICATE_PROVEN if proves else DUPLICATE_LIKELY):
-                    if proves:
-                        self.proven_duplicates += 1
-                        return 1
-                    if self.mirror_copies():
-                        return 1
+                if age >= 0 and self.is_copy(age, proves):
+                    return 1
                 oldest = way
                 break
             if self.duplicate_times[way] < self.duplicate_times[oldest]:
@@ -512,6 +540,22 @@ class Plane:
         self.duplicate_marks[oldest] = mark
         self.duplicate_times[oldest] = self.now
         return 0
+
+    def is_copy(self, age, proves):
+        """Judge a packet that is the same as one that passed `age` nanoseconds ago.
+
+        The identification field proves a copy. A TCP sequence number may be sent again, and a
+        datagram without identification says nothing: then the copy must follow at once, or the
+        mirror be known to copy.
+        """
+        copies: cython.int = self.mirror_copies()
+        settled: cython.int = copies and self.proven >= 8
+        if age > (DUPLICATE_PROVEN if self.frame.ip_id or settled else DUPLICATE_LIKELY):
+            return 0
+        if proves:
+            self.proven_duplicates += 1
+            return 1
+        return copies
 
     def mirror_copies(self):
         """Is this a mirror that copies frames? One in eight of those that can tell is enough."""
@@ -797,6 +841,7 @@ class Plane:
         if self.host_table.place(4, 0, lo) != 1:
             return 0
         host: uint32_t = self.host(0, lo, mac, 0)
+        self.host_table.speaks(host)
         if host > 1 and not self.host_table.hosts[host].flags & 1:
             self.host_table.hosts[host].flags |= 1
             at: cython.Py_ssize_t = self.event_count
@@ -863,6 +908,7 @@ class Plane:
             self.malformed[self.frame.reason] += 1
             return 0
         side: cython.int = self.flow(0)
+        self.announce()
         if self.frame.protocol == ICMP or self.frame.protocol == ICMPV6:
             return 0
         self.content(self.fragments.arena, side, 1)

@@ -120,6 +120,8 @@ def acknowledge(sides, sender, other, ack):
         sides[other].lost += sides[other].hole_end - sides[other].hole_start
         sides[other].flags &= ~HOLE
     sides[other].acked = ack
+    if sides[other].flags & UNSEEN and advance == 1 and not sides[other].delivered:
+        return 0  # a FIN that was not seen looks like one byte
     if sides[other].flags & FIN_SENT and not sides[other].flags & FIN_ACKED:
         if ack == sides[other].next:
             sides[other].flags |= FIN_ACKED

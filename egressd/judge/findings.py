@@ -140,7 +140,8 @@ def _where(finding: Finding) -> str:
 def _how_far(finding: Finding, episode: Episode) -> str:
     sent = f"{finding.bytes_out:,} bytes out, {finding.bytes_in:,} in"
     if finding.stage is Stage.ATTEMPT:
-        tries = f"{finding.packets_out:,} frames in {finding.attempts:,} attempts"
+        count = f"{finding.attempts:,} attempt{'s' if finding.attempts != 1 else ''}"
+        tries = f"{finding.packets_out:,} frames in {count}"
         if episode.reset:
             return f"refused by reset, {tries}"
         if episode.refused:

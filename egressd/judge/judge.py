@@ -8,7 +8,7 @@ begins, when its stage rises, or when the camera is recognised.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from egressd.judge.classes import WITH_PORTS, class_of, transport_of
@@ -33,13 +33,14 @@ from egressd.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from egressd.attribute.services import Services
     from egressd.config import Site
     from egressd.judge.policy import Policy
 
 TCP = 6
+LOOKUP = "lookup"  # stands for the transport in the key of what has no address
 MAXIMUM_EPISODES = 250_000
 MAXIMUM_NAMES = 16  # of one destination
 
@@ -76,20 +77,31 @@ class Opening:
     at: Nanoseconds
     frame: FrameRef
     on_site: bool = False
-    replied: bool = False  # its first frame is an answer to what was not seen
 
 
 @dataclass(slots=True)
 class _Thread:
     """One flow in the judge's book."""
 
-    episode: Episode
-    host: int
-    inbound: bool
-    datagrams: bool
+    opening: Opening
+    transport: str
+    port: int | None
+    episode: Episode = field(init=False)
+    pending: bool = False  # a name may yet permit it; its episode is its own until then
+
+    @property
+    def inbound(self) -> bool:
+        """Whether a host off site opened it."""
+        return self.opening.direction is Direction.INBOUND
+
+    @property
+    def datagrams(self) -> bool:
+        """Whether answers alone tell how far it got."""
+        return self.opening.protocol != TCP
 
 
-Key = tuple[int, str | None, int | None, str, int | None]
+# Host, address or name, port, transport, local port where inbound, permitted.
+Key = tuple[int, str | None, int | None, str, int | None, bool]
 
 
 class Judge:
@@ -102,6 +114,7 @@ class Judge:
         services: Services,
         places: Places,
         policy: Policy,
+        last_of: Callable[[int], Nanoseconds],
         maximum: int = MAXIMUM_EPISODES,
     ) -> None:
         self._site = site
@@ -109,6 +122,7 @@ class Judge:
         self._services = services
         self._places = places
         self._policy = policy
+        self._last_of = last_of  # the last frame of a flow that goes on
         self._maximum = maximum
         self._open: dict[Key, Episode] = {}  # the latest episode of each destination
         self._episodes: OrderedDict[int, Episode] = OrderedDict()  # all, by id(), oldest first
@@ -121,38 +135,28 @@ class Judge:
 
     # ---- flows ----------------------------------------------------------------------------
 
-    def begin(self, opening: Opening) -> list[AlertEvent]:
-        """Take the first frame of a flow that leaves the site."""
+    def begin(self, opening: Opening, tally: Tally) -> list[AlertEvent]:
+        """Take the first frame of a flow that leaves the site, and its counters so far."""
         transport = transport_of(opening.protocol)
         port = opening.remote_port if transport in WITH_PORTS else None
-        episode = self._continued(opening, port, transport)
-        if episode is None:
-            destination = Destination(opening.remote_ip, port, transport)
-            destination.place = self._places.place_of(opening.remote_ip)
-            episode = Episode(
-                opening.host,
-                destination,
-                opening.direction,
-                Stage.ATTEMPT,
-                opening.at,
-                opening.at,
-                opening.local_port,
-                on_site=opening.on_site,
-            )
-            self._add(episode, _key_of(opening.host, episode))
+        thread = _Thread(opening, transport, port)
+        camera = self._identities.camera_of(opening.host)
+        if camera is not None and self._policy.may_permit_by_name(
+            camera, port, transport, opening.at
+        ):
+            # Which permit covers it, the names it is yet to tell decide.
+            thread.pending = True
+            thread.episode = self._opened(thread, weighed=True)
+        else:
+            permitted = camera is not None and self._is_permitted(camera, thread, opening.names)
+            thread.episode = self._episode_for(thread, permitted, weighed=camera is not None)
+        self._threads[opening.row] = thread
+        episode = thread.episode
         episode.flows += 1
-        episode.last = max(episode.last, opening.at)
+        episode.begin(opening.at)
         episode.note(opening.frame)
-        episode.measure(opening.row, Tally())
-        self._threads[opening.row] = _Thread(
-            episode,
-            opening.host,
-            opening.direction is Direction.INBOUND,
-            opening.protocol != TCP,
-        )
+        episode.measure(opening.row, tally)
         self._learn_names(episode, opening.names)
-        if opening.replied and opening.protocol != TCP:
-            self._rise(episode, Stage.PAYLOAD, opening.at, opening.frame)
         return self._tell(episode, opening.at)
 
     def answered(self, row: int, *, by_host: bool, at: Nanoseconds, frame: FrameRef) -> None:
@@ -160,32 +164,37 @@ class Judge:
         thread = self._threads.get(row)
         if thread is None or not thread.datagrams:
             return
-        stage = Stage.CONNECTED if thread.inbound and by_host else Stage.PAYLOAD
-        self._rise(thread.episode, stage, at, frame)
+        spoke_only = thread.inbound and by_host and thread.transport != "icmp"
+        self._rise(thread, Stage.CONNECTED if spoke_only else Stage.PAYLOAD, at, frame)
 
     def turned(self, row: int, *, at: Nanoseconds, frame: FrameRef) -> None:
         """Take that the side which began spoke again: what the host sent has arrived."""
         thread = self._threads.get(row)
         if thread is not None and thread.datagrams and thread.inbound:
-            self._rise(thread.episode, Stage.PAYLOAD, at, frame)
+            self._rise(thread, Stage.PAYLOAD, at, frame)
 
     def connected(self, row: int, *, at: Nanoseconds, frame: FrameRef) -> None:
         """Take that a TCP connection was accepted."""
         thread = self._threads.get(row)
         if thread is not None:
-            self._rise(thread.episode, Stage.CONNECTED, at, frame)
+            self._rise(thread, Stage.CONNECTED, at, frame)
 
-    def delivered(self, row: int, *, at: Nanoseconds, frame: FrameRef) -> None:
-        """Take that payload of the on-site host was acknowledged."""
+    def delivered(self, row: int, *, unseen: bool, at: Nanoseconds, frame: FrameRef) -> None:
+        """Take that payload of the on-site host was acknowledged.
+
+        `unseen`: one of the two sides never passed the mirror.
+        """
         thread = self._threads.get(row)
         if thread is not None:
-            self._rise(thread.episode, Stage.PAYLOAD, at, frame)
+            self._one_way += unseen
+            self._two_way += not unseen
+            self._rise(thread, Stage.PAYLOAD, at, frame)
 
     def media(self, row: int, at: Nanoseconds, frame: FrameRef) -> None:
         """Take that audio or video went out."""
         thread = self._threads.get(row)
         if thread is not None:
-            self._rise(thread.episode, Stage.MEDIA, at, frame)
+            self._rise(thread, Stage.MEDIA, at, frame)
 
     def refused(self, row: int, *, reset: bool, frame: FrameRef) -> None:
         """Take a reset or an ICMP error."""
@@ -216,6 +225,8 @@ class Judge:
             thread.episode.protocols.append(protocol)
         if name is not None:
             self._learn_names(thread.episode, [name])
+            if name.source in TOLD and thread.pending:
+                self._settle(row, thread, [name])
 
     def has(self, row: int) -> bool:
         """Say whether a flow is in the book."""
@@ -224,28 +235,26 @@ class Judge:
     def tell(self, row: int, at: Nanoseconds) -> list[AlertEvent]:
         """Alert what is new in a flow's episode."""
         thread = self._threads.get(row)
-        return self._tell(thread.episode, at) if thread is not None else []
+        if thread is None:
+            return []
+        if thread.pending and thread.episode.stage >= Stage.PAYLOAD:
+            self._settle(row, thread, thread.opening.names)
+        return self._tell(thread.episode, at)
 
-    def end(
-        self, row: int, tally: Tally, last: Nanoseconds, *, one_way: bool
-    ) -> FlowJudgement | None:
-        """Close a flow and return what is to be said of it, if its host is a camera.
-
-        `one_way`: frames of one side only. Where TCP says all the same that the connection was
-        accepted, the mirror does not show the other.
-        """
-        thread = self._threads.pop(row, None)
+    def end(self, row: int, tally: Tally, last: Nanoseconds) -> FlowJudgement | None:
+        """Close a flow and return what is to be said of it, if its host is a camera."""
+        thread = self._threads.get(row)
         if thread is None:
             return None
+        if thread.pending:
+            self._settle(row, thread, thread.opening.names)
+        del self._threads[row]
         episode = thread.episode
         episode.close(row, tally)
         episode.last = max(episode.last, last)
         episode.weigh()
         self._just_ended = episode
-        if not thread.datagrams and episode.stage >= Stage.CONNECTED:
-            self._one_way += one_way
-            self._two_way += not one_way
-        camera = self._identities.camera_of(thread.host)
+        camera = self._identities.camera_of(thread.opening.host)
         if camera is None:
             return None
         return self._judgement(episode, camera, tally)
@@ -275,26 +284,35 @@ class Judge:
 
     # ---- lookups and scans -------------------------------------------------------------------
 
-    def looked_up(
-        self, host: int, name: str, service: Service, at: Nanoseconds, frame: FrameRef
+    def looked_up(  # noqa: PLR0913, PLR0917 - who asked for what, how and when
+        self,
+        host: int,
+        name: str,
+        service: Service,
+        transport: str,
+        at: Nanoseconds,
+        frame: FrameRef,
+        *,
+        asked: bool,
     ) -> list[AlertEvent]:
         """Take a lookup: a contact of its own where the name is a camera cloud's."""
         if not service.can_alert or not _is_cloud(service):
             return []
         wanted = name.lower()
         for sibling in self._identities.hosts_of(host):
-            episode = self._open.get((sibling, wanted, None, "dns", None))
-            if episode is not None and not episode.is_over(at):
-                episode.last = max(episode.last, at)
-                episode.flows += 1
+            episode = self._open.get((sibling, wanted, None, LOOKUP, None, False))
+            if episode is not None and self._goes_on(episode, at):
+                episode.flows += asked
+                episode.begin(at)
                 return self._tell(episode, at)
-        destination = Destination(None, None, "dns", [Name(name, NameSource.DNS, at)])
+        destination = Destination(None, None, transport, [Name(name, NameSource.DNS, at)])
         destination.service = service
         destination.party = service.party
         episode = Episode(host, destination, Direction.OUTBOUND, Stage.LOOKUP, at, at, flows=1)
         episode.protocols.append("dns")
+        episode.begin(at)
         episode.note(frame)
-        self._add(episode, (host, wanted, None, "dns", None))
+        self._add(episode)
         return self._tell(episode, at)
 
     def scanned(self, host: int, flows: int, tally: Tally, at: Nanoseconds) -> list[AlertEvent]:
@@ -304,7 +322,7 @@ class Judge:
         )
         episode.flows = flows
         episode.tally = tally
-        self._add(episode, (host, None, None, "any", None))
+        self._add(episode)
         return self._tell(episode, at)
 
     # ---- cameras -----------------------------------------------------------------------------
@@ -335,7 +353,7 @@ class Judge:
         """Tell what the last counters add."""
         events = []
         for episode in list(self._episodes.values()):
-            events += self._tell(episode, at, final=True)
+            events += self._tell(episode, at)
         return events
 
     def contacts(self) -> list[Contact]:
@@ -385,17 +403,74 @@ class Judge:
 
     # ---- inside ------------------------------------------------------------------------------
 
-    def _continued(self, opening: Opening, port: int | None, transport: str) -> Episode | None:
-        """Return the episode a new flow goes on with.
+    def _is_permitted(self, camera: Camera, thread: _Thread, names: list[Name]) -> bool:
+        """Ask the policy about one flow, at its own time."""
+        opening = thread.opening
+        texts = [name.name for name in names]
+        return (
+            self._policy.find(
+                camera, opening.remote_ip, texts, thread.port, thread.transport, opening.at
+            )
+            is not None
+        )
+
+    def _settle(self, row: int, thread: _Thread, names: list[Name]) -> None:
+        """Decide on a flow that waited for its name, and put it where it belongs."""
+        thread.pending = False
+        own = thread.episode
+        camera = self._identities.camera_of(thread.opening.host)
+        own.permitted = camera is not None and self._is_permitted(camera, thread, names)
+        episode = self._continued(thread, own.permitted)
+        if episode is None:
+            self._add(own)
+            return
+        episode.absorb(own, row)
+        thread.episode = episode
+        self._learn_names(episode, own.destination.names)
+
+    def _episode_for(self, thread: _Thread, permitted: bool, *, weighed: bool) -> Episode:  # noqa: FBT001 - part of the key
+        """Return the episode a new flow goes on with, or a new one."""
+        episode = self._continued(thread, permitted)
+        if episode is None:
+            episode = self._opened(thread, weighed=weighed)
+            episode.permitted = permitted
+            self._add(episode)
+        return episode
+
+    def _opened(self, thread: _Thread, *, weighed: bool) -> Episode:
+        opening = thread.opening
+        destination = Destination(opening.remote_ip, thread.port, thread.transport)
+        destination.place = self._places.place_of(opening.remote_ip)
+        return Episode(
+            opening.host,
+            destination,
+            opening.direction,
+            Stage.ATTEMPT,
+            opening.at,
+            opening.at,
+            opening.local_port if thread.port is not None else None,
+            on_site=opening.on_site,
+            weighed=weighed,
+        )
+
+    def _continued(self, thread: _Thread, permitted: bool) -> Episode | None:  # noqa: FBT001 - part of the key
+        """Return the episode a flow goes on with.
 
         A datagram from a far end that this host spoke to before is an answer, although its
         flow has timed out meanwhile.
         """
-        inbound_port = opening.local_port if opening.direction is Direction.INBOUND else None
+        opening = thread.opening
+        inbound_port = None
+        if opening.direction is Direction.INBOUND and thread.port is not None:
+            inbound_port = opening.local_port
+        ports: list[int | None] = [None] if inbound_port is None else [None, inbound_port]
         for sibling in self._identities.hosts_of(opening.host):
-            for local in dict.fromkeys((None, inbound_port)):
-                episode = self._open.get((sibling, opening.remote_ip, port, transport, local))
-                if episode is None or episode.is_over(opening.at):
+            for local in ports:
+                key = (
+                    sibling, opening.remote_ip, thread.port, thread.transport, local, permitted
+                )  # fmt: skip
+                episode = self._open.get(key)
+                if episode is None or not self._goes_on(episode, opening.at):
                     continue
                 if local is None and inbound_port is not None:
                     if opening.protocol == TCP:
@@ -404,7 +479,19 @@ class Judge:
                 return episode
         return None
 
-    def _add(self, episode: Episode, key: Key) -> None:
+    def _goes_on(self, episode: Episode, at: Nanoseconds) -> bool:
+        """Say whether what begins at `at` belongs to an episode: no silence, or a chain."""
+        if not episode.is_over(at):
+            return True
+        for row in episode.live:  # a quiet flow tells nothing of itself
+            episode.last = max(episode.last, self._last_of(row))
+        return not episode.is_over(at) or episode.is_chain(at)
+
+    def _add(self, episode: Episode) -> None:
+        key = _key_of(episode.host, episode)
+        before = self._open.get(key)
+        if before is not None:
+            episode.onsets[:0] = before.onsets
         self._open[key] = episode
         self._episodes[id(episode)] = episode
         self._by_host.setdefault(episode.host, []).append(episode)
@@ -433,7 +520,8 @@ class Judge:
             del self._open[key]
         self.evicted += 1
 
-    def _rise(self, episode: Episode, stage: Stage, at: Nanoseconds, frame: FrameRef) -> None:
+    def _rise(self, thread: _Thread, stage: Stage, at: Nanoseconds, frame: FrameRef) -> None:
+        episode = thread.episode
         episode.last = max(episode.last, at)
         if episode.reach(stage):
             episode.note(frame)
@@ -476,7 +564,7 @@ class Judge:
             destination.service = hint
             destination.party = hint.party
 
-    def _tell(self, episode: Episode, at: Nanoseconds, *, final: bool = False) -> list[AlertEvent]:
+    def _tell(self, episode: Episode, at: Nanoseconds) -> list[AlertEvent]:
         """Alert an episode whose stage is above what was told, unless it is permitted."""
         camera = self._identities.camera_of(episode.host)
         if camera is None:
@@ -486,16 +574,15 @@ class Judge:
         rule = rule_of(episode, self._site)
         if rule is None:
             return []
-        destination = episode.destination
-        names = _trusted(destination)
-        if episode.direction is Direction.OUTBOUND or not episode.permitted:
+        if not episode.weighed:
+            episode.weighed = True
+            destination = episode.destination
             permit = self._policy.find(
-                camera, destination.ip, names, destination.port, destination.transport, at
-            )
+                camera, destination.ip, _trusted(destination), destination.port,
+                destination.transport, episode.first,
+            )  # fmt: skip
             episode.permitted = permit is not None
-        if episode.permitted:
-            return []
-        if not final and self._may_be_named(episode, camera, names, at):
+        if episode.permitted or id(episode) not in self._episodes:
             return []
         if episode.finding is None:
             episode.finding = id_of(episode, camera)
@@ -504,18 +591,9 @@ class Judge:
         finding.stage_undecidable = self._is_undecidable(episode)
         return [AlertEvent(at, finding)]
 
-    def _may_be_named(
-        self, episode: Episode, camera: Camera, names: list[str], at: Nanoseconds
-    ) -> bool:
-        """Wait for the name of a connection that a permit by domain may yet cover."""
-        if names or not episode.live or episode.stage >= Stage.PAYLOAD:
-            return False
-        destination = episode.destination
-        return self._policy.may_permit_by_name(camera, destination.port, destination.transport, at)
-
     def _is_undecidable(self, episode: Episode) -> bool:
         return (
-            episode.destination.transport == "udp"
+            episode.destination.transport != "tcp"
             and episode.stage is Stage.ATTEMPT
             and self.one_way_mirror
         )
@@ -546,6 +624,8 @@ def _key_of(host: int, episode: Episode) -> Key:
     destination = episode.destination
     if destination.ip is None:
         name = destination.names[0].name.lower() if destination.names else None
-        return (host, name, None, destination.transport, None)
+        return (host, name, None, LOOKUP, None, False)
     local = episode.local_port if episode.direction is Direction.INBOUND else None
-    return (host, destination.ip, destination.port, destination.transport, local)
+    return (
+        host, destination.ip, destination.port, destination.transport, local, episode.permitted
+    )  # fmt: skip

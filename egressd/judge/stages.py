@@ -21,6 +21,10 @@ from egressd.model import (
 EPISODE_SILENCE = 3600 * NANOSECONDS_PER_SECOND  # DESIGN.md 7: ends an episode
 TRANSFER_BYTES = 64_000  # DESIGN.md 7: wire bytes out per episode
 MAXIMUM_EVIDENCE = 12
+ONSET_GAP = 5 * NANOSECONDS_PER_SECOND  # flows closer together begin together
+ONSETS_KEPT = 4
+PERIOD_LOW, PERIOD_HIGH = 0.8, 1.25  # of the last interval: a beacon, with its jitter
+BACKOFF_LOW, BACKOFF_HIGH = 1.5, 2.6  # of the last interval: a retry that backs off
 
 
 @dataclass(slots=True)
@@ -73,6 +77,8 @@ class Episode:
     told: Stage | None = None  # the stage of the last alert
     finding: str | None = None
     permitted: bool = False
+    weighed: bool = False  # whether it is permitted has been decided
+    onsets: list[Nanoseconds] = field(default_factory=list)  # when its flows began, lately
 
     def measure(self, row: int, tally: Tally) -> None:
         """Take the counters of a flow that goes on."""
@@ -86,6 +92,51 @@ class Episode:
         """Take the last counters of a flow."""
         self.measure(row, tally)
         del self.live[row]
+
+    def absorb(self, other: Episode, row: int) -> None:
+        """Take over an episode of one flow that turned out to belong here."""
+        self.flows += other.flows
+        self.first = min(self.first, other.first)
+        self.last = max(self.last, other.last)
+        self.reset |= other.reset
+        self.refused |= other.refused
+        for frame in other.evidence:
+            self.note(frame)
+        for protocol in other.protocols:
+            if protocol not in self.protocols:
+                self.protocols.append(protocol)
+        if row in other.live:
+            self.measure(row, other.live[row])
+        self.reach(other.stage)
+        self.begin(other.first)
+        self.weigh()
+
+    def begin(self, at: Nanoseconds) -> None:
+        """Take the beginning of a flow."""
+        self.last = max(self.last, at)
+        if not self.onsets or at - self.onsets[-1] >= ONSET_GAP:
+            self.onsets.append(at)
+            del self.onsets[:-ONSETS_KEPT]
+
+    def is_chain(self, at: Nanoseconds) -> bool:
+        """Say whether a beginning after silence goes on with a beacon or a retry chain.
+
+        The interval is like the last one, or about twice it as that was of the one before
+        (exponential back-off).
+        """
+        if len(self.onsets) < 2:
+            return False
+        interval = at - self.onsets[-1]
+        last = self.onsets[-1] - self.onsets[-2]
+        if PERIOD_LOW * last <= interval <= PERIOD_HIGH * last:
+            return True
+        if len(self.onsets) < 3:
+            return False
+        before = self.onsets[-2] - self.onsets[-3]
+        return all(
+            BACKOFF_LOW * shorter <= longer <= BACKOFF_HIGH * shorter
+            for shorter, longer in ((before, last), (last, interval))
+        )
 
     def reach(self, stage: Stage) -> bool:
         """Raise the stage; return whether it rose."""

@@ -62,7 +62,13 @@ class Run:
 
     @property
     def is_whole(self) -> bool:
-        """True if every input was read to its end, and no frame was lost or could not be read."""
+        """True if every input was sound, and read to its end."""
+        damaged = any(not damage.odd for item in self.inputs for damage in item.damage)
+        return self.is_read and not damaged
+
+    @property
+    def is_read(self) -> bool:
+        """True if no frame was lost or could not be read, even if an input was damaged."""
         lost = any(damage.lost for item in self.inputs for damage in item.damage)
         return not (self.interrupted or lost or self.unread_frames)
 

@@ -6,6 +6,7 @@ file grows while the run goes on. Who closed the pipe behind us is not told off.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 STANDARD_OUTPUT = "-"
+NAME_KEPT = 40  # characters of a name in its temporary's: names have at most 255 bytes
 NEW_FILE_MODE = 0o666  # less the umask, as any program's files
 
 
@@ -44,7 +46,7 @@ def whole(name: str) -> Iterator[TextIO]:
         with growing(name) as stream:
             yield stream
         return
-    descriptor, temporary = mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    descriptor, temporary = _temporary(name)
     try:
         with open(descriptor, "w", encoding="ascii", newline="\n") as stream:  # noqa: PTH123 - a descriptor has no path
             yield stream
@@ -57,11 +59,34 @@ def whole(name: str) -> Iterator[TextIO]:
         raise
 
 
-def discard_standard_output() -> None:
-    """Let whatever is still buffered for a closed pipe vanish without a complaint at exit."""
+def check_whole(name: str) -> None:
+    """Raise the OSError that `whole` would raise on opening, before there is anything to write."""
+    target = Path(name)
+    if name == STANDARD_OUTPUT:
+        return
+    if target.exists() and not target.is_file():
+        if not os.access(target, os.W_OK):  # not opened: a FIFO would wait for its reader
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
+        return
+    descriptor, temporary = _temporary(name)
+    os.close(descriptor)
+    Path(temporary).unlink()
+
+
+def discard(stream: TextIO) -> None:
+    """Let whatever is still buffered for a closed or full stream vanish quietly at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+
+
+def _temporary(name: str) -> tuple[int, str]:
+    """Open a file that will take this name; an error tells of the name that was given."""
+    target = Path(name)
+    try:
+        return mkstemp(dir=target.parent, prefix=f".{target.name[:NAME_KEPT]}.")
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, name) from error
 
 
 def _umask() -> int:

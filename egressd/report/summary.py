@@ -35,7 +35,7 @@ class Summary:
 def summary_of(case: Case, run: Run) -> Summary:
     """Return the sentence; the first case that fits."""
     who = "host" if run.judged_all else "camera"
-    rest = "" if run.is_whole else " Not all of the input could be read: there may be more."
+    rest = _reservation(run)
     if case.findings:
         return Summary(_accusation(case.findings, who) + rest, refutes=True)
     if not case.coverage.frames:
@@ -46,6 +46,12 @@ def summary_of(case: Case, run: Run) -> Summary:
         text += " If there are any, list them in the site file or use --judge all."
         return Summary(text + rest, refutes=False)
     return Summary(_absence(case, who) + rest, refutes=False)
+
+
+def _reservation(run: Run) -> str:
+    if not run.is_read:
+        return " Not all of the input could be read: there may be more."
+    return "" if run.is_whole else " The input is damaged, though every frame of it was read."
 
 
 class Deed(Enum):

@@ -52,16 +52,20 @@ class CopyMemory:
             (mark >> 32) % SETS, [Passed() for _ in range(PLACES_IN_A_SET)]
         )
         place = next((one for one in places if one.mark == mark), None)
-        if place is not None and 0 <= now - place.time <= (PROVEN if proves else LIKELY):
-            if proves:
-                self._copies += 1
-                return True
-            if self._mirror_copies():
-                return True
+        if place is not None and self._is_copy(packet, now - place.time, proves=proves):
+            self._copies += proves
+            return True
         if place is None:
             place = min(places, key=lambda one: one.time)
         place.mark, place.time = mark, now
         return False
+
+    def _is_copy(self, packet: Packet, age: Nanoseconds, *, proves: bool) -> bool:
+        """Judge a packet that is the same as one that passed `age` ago."""
+        copies = self._mirror_copies()
+        settled = copies and self._able >= 8
+        longest = PROVEN if packet.identification or settled else LIKELY
+        return 0 <= age <= longest and (proves or copies)
 
     def _mirror_copies(self) -> bool:
         """Say whether this mirror copies: one in eight of the packets that can tell is enough."""

@@ -42,6 +42,7 @@ class Host:
     ip: int = 0
     mac: int = NO_MAC
     announced: bool = False  # said so itself by ARP
+    spoke: int = 0  # counts up: the host of an address that spoke last has the most
     hops: int = 0  # hop limit of the first packet it sent to one host
     second: int = 0
     looks: int = 0
@@ -90,6 +91,8 @@ class HostBook:
         ]
         self._known: dict[tuple[int, int, int], Host] = {}
         self.rows = [Host(OFF_SITE_ROW), Host(OTHERS_ROW)]
+        self._of_ip: dict[tuple[int, int], list[Host]] = {}
+        self._spoken = 0
 
     @property
     def others(self) -> Host:
@@ -120,4 +123,15 @@ class HostBook:
         host = Host(len(self.rows), version, ip, mac)
         self.rows.append(host)
         self._known[version, ip, mac] = host
+        self._of_ip.setdefault((version, ip), []).append(host)
         return host
+
+    def speaks(self, host: Host) -> None:
+        """Take that a host sent a packet: its address is its own until another speaks."""
+        self._spoken += 1
+        host.spoke = self._spoken
+
+    def speaker_of(self, version: int, ip: int) -> Host | None:
+        """Return the host that spoke last with an address."""
+        hosts = [host for host in self._of_ip.get((version, ip), ()) if host.spoke]
+        return max(hosts, key=lambda host: host.spoke, default=None)

@@ -25,6 +25,7 @@ from egressd.dataplane.reference.layers import (
     ARP,
     IPV4,
     IPV6,
+    NO_MAC,
     Foreign,
     Layer,
     Malformed,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from egressd.model import Bytes, Nanoseconds
 
 CLIENT_PORTS = 32_768
+START = 60 * SECOND  # what is seen so early may have begun before
 LOOKS = 8192  # written before they have to be drained
 PACKETS = 6  # of one inside the other in a frame; more are not followed
 LONGEST_FRAME = 9236  # 9,216 bytes are the largest Ethernet frames in use, tags come on top
@@ -122,6 +124,7 @@ class ReferencePlane:
         self._flows = FlowBook()
         self._hosts = HostBook(prefixes)
         self._pieces = PieceTable()
+        self._unannounced: Flow | None = None
         self._copies = CopyMemory()
         self._looks: list[Look] = []
         self._moment = Moment()
@@ -227,7 +230,9 @@ class ReferencePlane:
         if flow is not None:
             if self._moment.now - flow.last > flow.idle_limit:
                 self._end(flow, End.TIMEOUT)
-            elif not copy and _reopens(packet, flow, side):
+            elif not copy and (
+                _reopens(packet, flow, side) or _has_moved(packet, flow, side, self._moment.now)
+            ):
                 self._end(flow, End.CLOSED)
             else:
                 return flow, side
@@ -243,17 +248,26 @@ class ReferencePlane:
         layer, version = packet.layer, packet.version
         if src == Place.ON_SITE:
             hops = 0 if dst == Place.GROUP else packet.hops  # groups get hop limits of their own
-            flow.sides[0].host = self._host(version, packet.src, layer.src_mac, hops).row
+            sender = self._host(version, packet.src, layer.src_mac, hops)
+            self._hosts.speaks(sender)
+            flow.sides[0].host = sender.row
         if dst == Place.ON_SITE:
-            flow.sides[1].host = self._host(version, packet.dst, layer.dst_mac).row
+            # A packet to an address carries the next hop's MAC, which need not be the host's.
+            known = self._hosts.speaker_of(version, packet.dst)
+            flow.sides[1].host = (known or self._host(version, packet.dst, layer.dst_mac)).row
         flow.error = packet.is_icmp_error
         flow.watched = not flow.error and {src, dst} == {Place.ON_SITE, Place.OFF_SITE}
-        _guess_opener(flow, packet, inward=src == Place.OFF_SITE and dst == Place.ON_SITE)
+        _guess_opener(
+            flow,
+            packet,
+            inward=src == Place.OFF_SITE and dst == Place.ON_SITE,
+            early=self._moment.now - self._totals.first < START,
+        )
         if not flow.watched:
             return
         host = self._hosts.rows[flow.sides[0].host or flow.sides[1].host]
         if host.may_contact(self._moment.now):
-            self._look(Kind.NEW, flow, 0, detail=flow.opener_b + 2 * flow.opener_known)
+            self._unannounced = flow  # told when its first frame has been charged
         else:
             flow.shed = True
             host.shed_flows += 1
@@ -281,6 +295,12 @@ class ReferencePlane:
             host.hops = hops
             self._host_look(host, 2)
 
+    def _announce(self) -> None:
+        """Tell a new flow, with its first frame in its counters."""
+        flow, self._unannounced = self._unannounced, None
+        if flow is not None:
+            self._look(Kind.NEW, flow, 0, detail=flow.opener_b + 2 * flow.opener_known)
+
     def _charge(self, flow: Flow, side: int, packet: Packet, *, copy: bool) -> None:
         """Add the frame to the counters of its flow."""
         sent = flow.sides[side]
@@ -290,9 +310,11 @@ class ReferencePlane:
         if copy:
             sent.duplicates += 1
             self._totals.duplicates += 1
+            self._announce()
             return
         sent.own_frames += 1
         sent.own_bytes += packet.layer.own
+        self._announce()
         if side == 1 and not flow.answered:
             flow.answered = True
             self._hear(self._hosts.rows[sent.host], packet.hops)
@@ -394,6 +416,7 @@ class ReferencePlane:
         if self._hosts.place_of(4, ip) != Place.ON_SITE:
             return
         host = self._host(4, ip, number_of(message.sha))
+        self._hosts.speaks(host)
         if host.is_real and not host.announced:
             host.announced = True
             self._host_look(host, 1)
@@ -433,6 +456,7 @@ class ReferencePlane:
         )  # fmt: skip
         open_transport(packet)
         flow, side = self._flow_of(packet, copy=False)
+        self._announce()
         if packet.is_icmp:
             return
         self._content(flow, side, packet)
@@ -628,7 +652,19 @@ def _reopens(packet: Packet, flow: Flow, side: int) -> bool:
     return stream.seen and stream.base != (packet.seq + 1) % (1 << 32)
 
 
-def _guess_opener(flow: Flow, packet: Packet, *, inward: bool) -> None:
+def _has_moved(packet: Packet, flow: Flow, side: int, now: Nanoseconds) -> bool:
+    """Tell whether an on-site address has gone to another device since its last packet.
+
+    Its MAC differs, and not because a router's copy of the same packet passed as well: that
+    would follow at once.
+    """
+    sent, mac = flow.sides[side], packet.layer.src_mac
+    if sent.host <= 1 or not sent.own_frames or NO_MAC in (mac, sent.mac):
+        return False
+    return mac != sent.mac and now - flow.last > SECOND
+
+
+def _guess_opener(flow: Flow, packet: Packet, *, inward: bool, early: bool) -> None:
     """Say which side opened a flow, going by its first packet.
 
     Two guesses that it is an answer whose question went unseen: servers sit on the low ports;
@@ -637,6 +673,8 @@ def _guess_opener(flow: Flow, packet: Packet, *, inward: bool) -> None:
     servers_port = packet.sport < 1024 <= packet.dport
     if inward and packet.sport < CLIENT_PORTS <= packet.dport:
         servers_port = True
+    if packet.protocol == UDP and not early:  # later the question would have been seen
+        servers_port = packet.sport < 1024 and packet.dport >= CLIENT_PORTS
     if packet.protocol == TCP:
         if packet.flags & SYN:
             flow.opener_known = flow.syn_seen = True

@@ -140,6 +140,8 @@ def _acknowledge(stream: Stream, ack: int, *, other_sent: bool) -> int:
         stream.lost += (stream.hole.end - stream.hole.start) % CIRCLE
         stream.hole = None
     stream.acked = ack
+    if not stream.seen and advance == 1 and not stream.delivered:
+        return 0  # a FIN that was not seen looks like one byte
     if stream.fin_sent and not stream.fin_acked and ack == stream.next:
         stream.fin_acked = True
         advance -= 1  # the FIN has a sequence number, but is no payload
