@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import signal
 import struct
 import subprocess
@@ -124,6 +125,52 @@ def test_fail_on_never_turns_1_into_0(capture: str) -> None:
     assert finds("replay", capture, "--fail-on", "never").returncode == 0
 
 
+# A record of 60 bytes: in a file whose snaplen is 59, and with 59 bytes on the wire.
+SHORT_SNAPLEN = HEADER[:16] + struct.pack("<I", 59) + HEADER[20:] + RECORDS
+SHORT_WIRE = HEADER + RECORDS[:12] + struct.pack("<I", 59) + RECORDS[16:]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(SHORT_SNAPLEN, "snaplen of 59"), (SHORT_WIRE, "fewer bytes on the wire than captured")],
+    ids=["snaplen", "wire length"],
+)
+def test_a_damaged_capture_is_3_even_if_all_was_read(
+    tmp_path: Path, content: bytes, told: str
+) -> None:
+    path = tmp_path / "a.pcap"
+    path.write_bytes(content)
+    done = finds("replay", str(path))
+    assert done.returncode == 3
+    words = " ".join(done.stdout.split())
+    assert "2 frames" in words
+    assert told in words
+    assert "(at byte 24)" in words
+    assert "though every frame of it was read" in words
+
+
+def test_an_unknown_minor_version_is_told_and_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "a.pcap"
+    path.write_bytes(HEADER[:6] + struct.pack("<H", 5) + HEADER[8:] + RECORDS)
+    done = finds_nothing("replay", str(path))
+    assert done.returncode == 0
+    assert "unknown version 2.5" in done.stdout
+
+
+def test_a_folder_without_a_capture_is_3(tmp_path: Path) -> None:
+    done = finds_nothing("replay", str(tmp_path))
+    assert done.returncode == 3
+    assert "there is no capture in this folder" in " ".join(done.stdout.split())
+
+
+def test_a_file_that_is_given_twice_is_read_once(capture: str) -> None:
+    done = finds_nothing("replay", capture, str(Path(capture).parent), "--json", "-")
+    assert done.returncode == 0
+    case = json.loads(done.stdout)
+    assert [item["frames"] for item in case["inputs"]] == [2]
+    assert case["warnings"] == [f"Given more than once, and read once: {capture}"]
+
+
 def test_a_cut_capture_is_3_and_beats_1(cut: str) -> None:
     for options in ([], ["--fail-on", "never"]):
         done = finds("replay", cut, *options)
@@ -168,6 +215,10 @@ USAGE = {
     "one file for two": ["replay", "-", "--json", "x", "--eve", "./x"],
     "an unknown command": ["replai"],
     "a missing site file to check": ["check", "--site", "nowhere.yaml"],
+    "no name of a capture": ["replay", ""],
+    "no name of a capture to explain": ["explain", "", "f-1"],
+    "no name for events": ["replay", "-", "--eve", ""],
+    "no name for the case file": ["replay", "-", "--json", ""],
     "explaining a pipe": ["explain", "-", "f-1"],
 }
 
@@ -181,6 +232,40 @@ def test_what_cannot_run_is_2(
     assert done.returncode == 2
     assert done.stderr
     assert not done.stdout
+
+
+def test_an_empty_name_is_told_with_what_to_give(capture: str) -> None:
+    assert "CAPTURE is empty: give" in finds_nothing("replay", "").stderr
+    assert "--eve is empty: give" in finds_nothing("replay", capture, "--eve", "").stderr
+    assert "--json is empty: give" in finds_nothing("replay", capture, "--json", "").stderr
+
+
+def test_a_case_file_that_cannot_be_written_is_told_before_the_run(
+    capture: str, tmp_path: Path
+) -> None:
+    target, eve = tmp_path / "nowhere/case.json", tmp_path / "eve.json"
+    done = finds_nothing("replay", capture, "--json", str(target), "--eve", str(eve))
+    assert done.returncode == 2
+    assert done.stderr == f"egressd: {target}: No such file or directory\n"
+    assert not eve.exists()
+
+
+def test_a_span_beyond_the_clock_is_no_error(capture: str) -> None:
+    done = finds_nothing("replay", capture, "--since", "0001-01-01", "--until", "9999-12-31")
+    assert done.returncode == 0
+    assert "2 frames" in done.stdout
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_none_to_fail_on(capture: str, tmp_path: Path, closed: str) -> None:
+    case = tmp_path / "case.json"
+    command = shlex.join(finds.command("replay", capture, "--json", str(case)))
+    done = subprocess.run(
+        ["/bin/sh", "-c", f"{command} {closed}"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert json.loads(case.read_text())["inputs"][0]["frames"] == 2
 
 
 def test_an_input_is_not_overwritten(capture: str) -> None:
@@ -258,11 +343,26 @@ def test_a_table_that_cannot_be_written_is_2(capture: str) -> None:
             finds.command("replay", capture),
             stdout=full,
             stderr=subprocess.PIPE,
+            # Buffered: what is left at exit must not be tried again, or Python ends with 120.
+            env={k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"},
             text=True,
             check=False,
         )
     assert done.returncode == 2
     assert done.stderr.startswith("egressd: cannot write: No space left on device")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("arguments", [["--version"], ["check"], ["replay"]])
+def test_nowhere_to_write_at_all_is_2(capture: str, arguments: list[str]) -> None:
+    asked = [*arguments, capture] if arguments == ["replay"] else arguments
+    with Path("/dev/full").open("w") as full:
+        # What is still buffered at exit must not be tried again: Python would end with 120.
+        buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+        done = subprocess.run(
+            finds.command(*asked), stdout=full, stderr=full, env=buffered, check=False
+        )
+    assert done.returncode == 2
 
 
 @pytest.mark.parametrize(

@@ -293,7 +293,7 @@ class CaptureReader:
             self.inputs[index].consumed = track.windows.consumed
             self.inputs[index].outside = track.walk.outside
             if track.closed:
-                del self._running[index]
+                self._running.pop(index, None)  # progress is asked for from another thread, too
 
 
 def within_clock(moment: Nanoseconds) -> Nanoseconds:

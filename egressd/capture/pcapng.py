@@ -48,7 +48,6 @@ class PcapngTrack(Track):
     def __init__(self, windows: Windows, order: Order, books: Books) -> None:
         super().__init__(windows, order, books)
         self.section = Section()
-        self.section_start = 0
         self.known: dict[tuple[int, Source], int] = {}  # by number in the section
         self.drops: dict[int, Drops] = {}  # by interface
 
@@ -136,7 +135,6 @@ class PcapngTrack(Track):
             reason = f"a section of unknown version {major}.{minor}, read as 1.0"
             self.books.log.add(self.position, reason)
         self.section = Section()
-        self.section_start = self.position
         self.drops = {}
         self.walk.last_time = 0  # of simple packets before any that has a time
         self.walk.use_interfaces(self.section)
@@ -147,7 +145,7 @@ class PcapngTrack(Track):
         for number, name in enumerate(section.names):
             if section.over[number]:
                 self.books.log.add(
-                    self.section_start,
+                    section.first_over[number],
                     f"frames longer than the snaplen of {section.snaplen[number]} of interface "
                     f"{number} ({name or 'no name'}) were used as they are: {section.over[number]}",
                     lost=False,

@@ -34,6 +34,7 @@ cdef class Walk:
     cdef int64_t[::1] shift
     cdef uint32_t[::1] snaplens
     cdef uint64_t[::1] overs
+    cdef int64_t[::1] first_overs
     # The search: where it ends, and whether the window is the last one.
     cdef int64_t find_end
     cdef bint in_last

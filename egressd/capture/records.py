@@ -145,6 +145,7 @@ class Walk:
         self.shift = section.shift
         self.snaplens = section.snaplen
         self.overs = section.over
+        self.first_overs = section.first_over
 
     def walk_pcap(self) -> Stop:
         """Turn pcap records into rows until the columns are full or something is odd.
@@ -282,6 +283,8 @@ class Walk:
     def _ng_frame(self, interface: int, start: int) -> int:
         self.number += 1
         if self.length > self.snaplens[interface] and self.snaplens[interface] != 0:
+            if self.overs[interface] == 0:
+                self.first_overs[interface] = self.base + self.position
             self.overs[interface] += 1
         source = self.sources[interface]
         if source < 0:
@@ -409,6 +412,7 @@ class Section:
         self.shift = array("q", [0])  # seconds to add
         self.snaplen = array("I", [0])
         self.over = array("Q", [0])  # frames longer than the snaplen: the walk counts
+        self.first_over = array("q", [0])  # where the first of them stands in the file
         self.names: list[str] = []
 
     def describe(self, name: str, source: int, snaplen: int, units: int, shift: int) -> None:
@@ -420,6 +424,7 @@ class Section:
             self.shift = self.shift + self.shift
             self.snaplen = self.snaplen + self.snaplen
             self.over = self.over + array("Q", bytes(8 * self.count))
+            self.first_over = self.first_over + array("q", bytes(8 * self.count))
         self.names.append(name)
         self.source[self.count] = source
         self.units[self.count] = units

@@ -116,7 +116,7 @@ PROGRESS_STEPS = cython.declare(cython.int, 4)
 # sequence numbers prove it; a datagram without either is one only where the mirror is known
 # to copy.
 DUPLICATE_PROVEN = cython.declare(int64_t, 20_000_000)
-DUPLICATE_LIKELY = cython.declare(int64_t, 1_000_000)
+DUPLICATE_LIKELY = cython.declare(int64_t, 5_000_000)
 GOLDEN = cython.declare(uint64_t, 0x9E3779B97F4A7C15)  # 2**64 / golden ratio
 DUPLICATE_SETS = cython.declare(uint64_t, 4096)  # a packet's mark is kept in one of the ways
 DUPLICATE_WAYS = cython.declare(uint64_t, 4)  # of its set; the oldest makes room

@@ -3,12 +3,14 @@
 It opens with what was read and closes with a verdict that never says more than
 was seen: nothing found is not proof. Everything that came off the wire goes
 through `plain` and into `Text`, so that no name can colour, move or forge a line.
-Without a terminal there is no colour, and 80 columns are enough.
+Without a terminal there is no colour, and 80 columns are enough; in fewer than 60
+each fact has a line of its own.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
 
 # 80 columns with a blank between each: an IPv4 address and port fit in the first.
 NARROW_WIDTHS = (28, 15, 9, 7, 7, 9)
-WIDE = 120  # columns from which each fact has a column of its own
 REASONS_SHOWN = 2
 NAMES_SHOWN = 3
 CONTACTS_SHOWN = 50  # a camera; a scan of the internet must not bury the others
@@ -47,6 +48,7 @@ CAMERAS_SHOWN = 100
 FINDINGS_SHOWN = 12
 FRAMES_SHOWN = 5
 LINE_LIMIT = 300  # characters of one fact
+NUMBERS = ("Out", "In")  # columns of them stand right
 NO_FINDING = 9  # behind every severity
 
 SEVERITY_STYLES = {1: "bold red", 2: "red", 3: "yellow"}
@@ -66,6 +68,14 @@ SOURCE_WORDS = {
 }
 
 
+class Layout(IntEnum):
+    """How facts are laid out, by the columns from which they are."""
+
+    STACKED = 0  # each has a line of its own
+    NARROW = 60  # facts share columns
+    WIDE = 120  # each has a column of its own
+
+
 def console_for(stream: TextIO, *, width: int | None = None) -> Console:
     """Return a console that takes no markup; colour only on a terminal, and not under NO_COLOR."""
     return Console(file=stream, width=width, markup=False, highlight=False, emoji=False)
@@ -73,26 +83,27 @@ def console_for(stream: TextIO, *, width: int | None = None) -> Console:
 
 def print_table(console: Console, case: Case, run: Run) -> None:
     """Print the whole table."""
-    for part in _parts(case, run, wide=console.width >= WIDE):
+    layout = max(layout for layout in Layout if console.width >= layout)
+    for part in _parts(case, run, layout):
         console.print(part)
 
 
-def _parts(case: Case, run: Run, *, wide: bool) -> Iterator[RenderableType]:
+def _parts(case: Case, run: Run, layout: Layout) -> Iterator[RenderableType]:
     yield _heading(case, run)
     contacts = _contacts_by_camera(case)
     cameras = sorted(case.cameras, key=lambda camera: _worst(contacts.get(camera.id, [])))
     shown = cameras[:CAMERAS_SHOWN]
     if shown:
-        yield _cameras(shown, wide=wide)
+        yield _cameras(shown, layout)
     if len(cameras) > len(shown):
         yield _point(f"and {len(cameras) - len(shown):,} more: see --json")
     for camera in shown:
         if camera.id in contacts:
-            yield from _contacts_of(camera, contacts[camera.id], wide=wide)
+            yield from _contacts_of(camera, contacts[camera.id], layout)
     if case.findings:
         yield from _findings(case.findings, one_file=len(run.inputs) == 1)
     if case.permits:
-        yield _permits(case.permits)
+        yield _permits(case.permits, layout)
     remarks = remarks_of(case, run)
     if remarks:
         yield Text("\nTo keep in mind", style="bold")
@@ -155,10 +166,9 @@ def _heading(case: Case, run: Run) -> Text:
     return text
 
 
-def _cameras(cameras: list[Camera], *, wide: bool) -> RenderableType:
-    table = _table("Camera", "What", "Why we think so")
-    for camera in cameras:
-        table.add_row(_who(camera), _what(camera, wide=wide), _why(camera))
+def _cameras(cameras: list[Camera], layout: Layout) -> RenderableType:
+    rows = [[_who(camera), _what(camera, layout), _why(camera)] for camera in cameras]
+    table = _table(["Camera", "What", "Why we think so"], rows, layout)
     return Group(Text("\nCameras", style="bold"), table)
 
 
@@ -172,13 +182,13 @@ def _who(camera: Camera) -> Text:
     return _lines(lines)
 
 
-def _what(camera: Camera, *, wide: bool) -> Text:
+def _what(camera: Camera, layout: Layout) -> Text:
     made = [camera.vendor or "", camera.model or ""]
     words = " ".join(word for word in [*made, camera.kind.value] if word)
     if camera.kind is Kind.HOST:
         return _lines([words])
     sure = "in the site file" if camera.listed else f"{camera.confidence:.0%} sure"
-    return _lines([f"{words}, {sure}"] if wide else [words, sure])
+    return _lines([words, sure] if layout is Layout.NARROW else [f"{words}, {sure}"])
 
 
 def _why(camera: Camera) -> Text:
@@ -189,47 +199,48 @@ def _why(camera: Camera) -> Text:
     return _lines(says or ["-"])
 
 
-def _contacts_of(camera: Camera, rows: list[_Row], *, wide: bool) -> Iterator[RenderableType]:
+def _contacts_of(camera: Camera, rows: list[_Row], layout: Layout) -> Iterator[RenderableType]:
     title = Text("\n")
     title.append(plain(camera.name or camera.id), style="bold")
     title.append(f" and {counted(len(rows), 'contact')} off site")
     yield title
     shown = rows[:CONTACTS_SHOWN]
-    yield _wide_table(shown) if wide else _narrow_table(shown)
+    yield _wide_table(shown) if layout is Layout.WIDE else _narrow_table(shown, layout)
     if len(rows) > len(shown):
         yield _point(f"and {counted(len(rows) - len(shown), 'more contact')}: see --json")
 
 
-def _narrow_table(rows: list[_Row]) -> Table:
-    table = _table("Destination", "Whose, where", "Reached", "Out", "In", "Finding")
-    for column, width in zip(table.columns, NARROW_WIDTHS, strict=True):
-        column.width = width
+def _narrow_table(rows: list[_Row], layout: Layout) -> RenderableType:
+    cells = []
     for row in rows:
         destination = row.contact.destination
         far_end = _lines([*_names(destination), _address(row.contact, row.finding)])
         whose = _lines([*_owners(destination), *_places(destination)])
-        table.add_row(far_end, whose, *_facts(row.contact, row.finding))
-    _justify(table, "Out", "In")
+        cells.append([far_end, whose, *_facts(row.contact, row.finding)])
+    headers = ["Destination", "Whose, where", "Reached", "Out", "In", "Finding"]
+    table = _table(headers, cells, layout)
+    if isinstance(table, Table):
+        for column, width in zip(table.columns, NARROW_WIDTHS, strict=True):
+            column.width = width
     return table
 
 
-def _wide_table(rows: list[_Row]) -> Table:
-    table = _table(
-        *("Destination", "Address", "Protocol", "Whose", "Where"),
-        *("Reached", "Out", "In", "Finding"),
-    )
+def _wide_table(rows: list[_Row]) -> RenderableType:
+    cells = []
     for row in rows:
         destination = row.contact.destination
-        table.add_row(
-            _lines(_names(destination) or ["-"]),
-            _lines([_address(row.contact, None)]),
-            _lines([(row.finding.protocol if row.finding else None) or "-"]),
-            _lines(_owners(destination) or ["unknown"]),
-            _lines(_places(destination) or ["unknown"]),
-            *_facts(row.contact, row.finding),
+        cells.append(
+            [
+                _lines(_names(destination) or ["-"]),
+                _lines([_address(row.contact, None)]),
+                _lines([(row.finding.protocol if row.finding else None) or "-"]),
+                _lines(_owners(destination) or ["unknown"]),
+                _lines(_places(destination) or ["unknown"]),
+                *_facts(row.contact, row.finding),
+            ]
         )
-    _justify(table, "Out", "In")
-    return table
+    headers = ["Destination", "Address", "Protocol", "Whose", "Where"]
+    return _table([*headers, "Reached", "Out", "In", "Finding"], cells, Layout.WIDE)
 
 
 def _facts(contact: Contact, finding: Finding | None) -> list[Text]:
@@ -317,27 +328,38 @@ def _packets(finding: Finding, *, one_file: bool) -> str:
     return f" ({where}{noun} {', '.join(numbers[:FRAMES_SHOWN])}{more})"
 
 
-def _permits(permits: list[PermitUse]) -> RenderableType:
-    table = _table("Permit", "Why", "Used", "Line")
+def _permits(permits: list[PermitUse], layout: Layout) -> RenderableType:
+    rows = []
     for permit in permits:
         used = counted(permit.used, "flow") if permit.used else "never"
         if permit.expired:
             used += f"; {counted(permit.expired, 'flow')} after it expired"
-        table.add_row(*(_lines([text]) for text in (permit.text, permit.why, used, permit.line)))
+        rows.append([_lines([text]) for text in (permit.text, permit.why, used, permit.line)])
+    table = _table(["Permit", "Why", "Used", "Line"], rows, layout)
     return Group(Text("\nPermits", style="bold"), table)
 
 
-def _table(*columns: str) -> Table:
+def _table(headers: list[str], rows: list[list[Text]], layout: Layout) -> RenderableType:
+    if layout is Layout.STACKED:
+        return Group(*(_stacked(headers, row) for row in rows))
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for header in headers:
+        table.add_column(header, overflow="fold", justify="right" if header in NUMBERS else "left")
+    for row in rows:
+        table.add_row(*row)
     return table
 
 
-def _justify(table: Table, *headers: str) -> None:
-    for column in table.columns:
-        if column.header in headers:
-            column.justify = "right"
+def _stacked(headers: list[str], row: list[Text]) -> Table:
+    """Return a row as a point of a list: its first cell, then a line for each other."""
+    point = Table.grid(padding=(0, 1, 0, 0))
+    for header, cell in zip(headers, row, strict=True):
+        facts = Text(", ").join(cell.split("\n"))
+        if header == headers[0]:
+            point.add_row("-", Text.assemble(facts, overflow="fold"))
+        else:
+            point.add_row("", Text.assemble((f"{header}: ", "dim"), facts, overflow="fold"))
+    return point
 
 
 def _lines(lines: list[str]) -> Text:

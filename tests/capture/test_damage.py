@@ -20,9 +20,9 @@ def test_a_log_tells_a_hundred_entries_and_how_many_more() -> None:
 def test_a_log_with_room_says_nothing_at_its_end() -> None:
     damage: list[Damage] = []
     log = DamageLog("a.pcap", damage)
-    log.add(9, "odd", lost=False)
+    log.add(9, "odd", lost=False, odd=True)
     log.close()
-    assert damage == [Damage("a.pcap", 9, "odd", lost=False)]
+    assert damage == [Damage("a.pcap", 9, "odd", lost=False, odd=True)]
 
 
 def test_there_are_as_many_sources_as_sixteen_bits_name() -> None:

@@ -158,6 +158,14 @@ def test_frames_outside_since_and_until_keep_their_numbers(tmp_path: Path) -> No
         assert (reader.frames, reader.outside) == (3, 17)
 
 
+@pytest.mark.parametrize("far", [1 << 63, 1 << 90], ids=["2262", "far beyond"])
+def test_since_and_until_may_be_beyond_the_clock(tmp_path: Path, far: int) -> None:
+    path = write(tmp_path, "a.pcap", pcap(FRAMES))
+    assert len(read(path, since=-far, until=far)) == len(FRAMES)
+    assert read(path, since=far) == []
+    assert read(path, until=-far) == []
+
+
 def test_a_batch_is_never_longer_than_asked(tmp_path: Path) -> None:
     a = write(tmp_path, "a.pcap", pcap(FRAMES * 30))
     b = write(tmp_path, "b.pcapng", pcapng(FRAMES))
@@ -219,6 +227,45 @@ def test_a_folder_gives_its_captures_and_lists_the_rest(tmp_path: Path) -> None:
         assert times_of(rows_of(reader)) == [frame.time for frame in FRAMES[:10]]
         assert sorted(reader.skipped) == sorted([notes, empty, str(tmp_path / "pipe")])
         assert reader.damage == []
+
+
+def test_a_folder_without_a_capture_is_damage(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for _ in range(2):  # empty, then with a file that is no capture
+        (damage,) = damage_of(folder)
+        assert (damage.file, damage.reason) == (
+            str(folder),
+            "there is no capture in this folder",
+        )
+        write(folder, "notes.txt", b"taken on Monday")
+
+
+def test_a_file_that_is_given_twice_is_read_once(tmp_path: Path) -> None:
+    path = write(tmp_path, "a.pcap", pcap(FRAMES))
+    link = tmp_path / "b.pcap"
+    link.symlink_to(path)
+    around = str(tmp_path / ".." / tmp_path.name / "a.pcap")
+    for paths, repeated in (
+        ([path, path], [path]),
+        ([path, around, str(link)], [around, str(link)]),
+        ([path, str(tmp_path)], [path, str(link)]),
+        ([str(tmp_path), path], [str(link), path]),
+    ):
+        with open_captures(paths) as reader:
+            assert len(rows_of(reader)) == len(FRAMES)
+            assert [entry.name for entry in reader.inputs] == [path]
+            assert reader.repeated == repeated
+            assert reader.damage == []
+
+
+def test_a_file_that_a_folder_left_out_is_read_when_it_is_named(tmp_path: Path) -> None:
+    write(tmp_path, "a.pcap", pcap(FRAMES))
+    notes = write(tmp_path, "notes.txt", b"taken on Monday")
+    with open_captures([str(tmp_path), notes]) as reader:
+        rows_of(reader)
+        assert [damage.file for damage in reader.damage] == [notes]
+        assert reader.repeated == []
 
 
 def test_a_compressed_file_in_a_folder_that_does_not_expand_is_damage(tmp_path: Path) -> None:

@@ -217,11 +217,22 @@ def test_an_option_longer_than_its_block_does_not_spoil_the_interface(tmp_path: 
 
 
 def test_frames_longer_than_the_snaplen_are_told_once(tmp_path: Path) -> None:
-    path = write(tmp_path, "a", section_header() + interface(snaplen=3) + GOOD * 5)
-    assert len(read(path)) == 5
+    head = section_header() + interface(snaplen=5) + packet(MICROSECONDS, b"short")
+    path = write(tmp_path, "a", head + packet(MICROSECONDS, b"longer") * 5)
+    assert len(read(path)) == 6
     (damage,) = damage_of(path)
     assert damage.reason.endswith("were used as they are: 5")
-    assert not damage.lost
+    assert (damage.offset, damage.lost, damage.odd) == (len(head), False, False)
+
+
+def test_each_interface_tells_where_its_first_frame_beyond_the_snaplen_stands(
+    tmp_path: Path,
+) -> None:
+    head = section_header() + interface() + interface(snaplen=3) + interface(snaplen=2) + GOOD
+    first = packet(MICROSECONDS, b"four", 2)
+    path = write(tmp_path, "a", head + first + packet(MICROSECONDS, b"four", 1) + first)
+    told = [(damage.offset, damage.reason[-1]) for damage in damage_of(path)]
+    assert told == [(len(head) + len(first), "1"), (len(head), "2")]
 
 
 def test_a_large_unknown_block_is_skipped(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def test_fewer_bytes_on_the_wire_than_captured_are_taken_as_captured(tmp_path: P
     path = write(tmp_path, "a.pcap", pcap([Frame(START, b"12345", wire=3)]))
     assert [(row.data, row.wire) for row in read(path)] == [(b"12345", 5)]
     (damage,) = damage_of(path)
-    assert (damage.offset, damage.lost) == (24, False)
+    assert (damage.offset, damage.lost, damage.odd) == (24, False, False)
 
 
 def test_a_time_with_more_than_a_second_in_its_fraction_is_carried(tmp_path: Path) -> None:

@@ -58,8 +58,13 @@ def test_damage_makes_it_not_whole() -> None:
     assert case_shape(full_case(), Run((Input("a.pcap", 9, 3),)))["whole"] is True
 
 
-def test_an_oddity_without_loss_leaves_it_whole() -> None:
-    odd = Damage("a.pcap", 7, "odd", lost=False)
+def test_damage_that_cost_no_frame_makes_it_not_whole_either() -> None:
+    run = Run((Input("a.pcap", 9, 3, (Damage("a.pcap", 7, "odd length", lost=False),)),))
+    assert (run.is_whole, run.is_read) == (False, True)
+
+
+def test_an_oddity_with_which_nothing_is_wrong_leaves_it_whole() -> None:
+    odd = Damage("a.pcap", 7, "unknown version 2.5", lost=False, odd=True)
     assert Run((Input("a.pcap", 9, 3, (odd,)),)).is_whole
 
 

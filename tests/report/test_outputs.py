@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from egressd.report.outputs import growing, whole
+from egressd.report.outputs import check_whole, growing, whole
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path: Path) -> None:
@@ -48,6 +48,26 @@ def test_a_file_gets_the_usual_rights(tmp_path: Path) -> None:
 def test_a_missing_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"), whole(str(tmp_path / "nowhere/x")):
         pass
+
+
+def test_a_place_is_checked_without_leaving_anything(tmp_path: Path) -> None:
+    target = tmp_path / ("x" * 250)
+    check_whole(str(target))
+    assert not list(tmp_path.iterdir())
+    with whole(str(target)) as stream:
+        stream.write("old")
+    check_whole(str(target))
+    assert target.read_text() == "old"
+    os.mkfifo(tmp_path / "fifo")
+    for name in ("-", "/dev/null", str(tmp_path / "fifo")):
+        check_whole(name)  # does not wait for a reader
+
+
+def test_a_place_where_nothing_can_be_written_is_named_as_given(tmp_path: Path) -> None:
+    target = str(tmp_path / "nowhere/case.json")
+    with pytest.raises(FileNotFoundError) as caught:
+        check_whole(target)
+    assert caught.value.filename == target
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

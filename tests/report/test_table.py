@@ -30,9 +30,19 @@ def words_of(text: str) -> str:
     return " ".join(text.split())
 
 
-@pytest.mark.parametrize("width", [40, 80, 200])
+@pytest.mark.parametrize("width", [20, 40, 59, 60, 80, 200])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     assert max(len(line) for line in text_of(full_case(), width=width).splitlines()) <= width
+
+
+def test_below_sixty_columns_each_fact_has_a_line() -> None:
+    lines = [line.rstrip() for line in text_of(full_case(), width=59).splitlines()]
+    for line in (
+        *("- gate-1, 00:00:5e:00:53:01, 10.20.30.11", "  What: hikvision camera, 98% sure"),
+        *("  Reached: sent 64 kB or more", "  Out: 1.2 MB", "  In: 8.9 kB", "  Finding: high"),
+        *("- gate-1 -> vms.example.org port 443", "  Used: 2 flows"),
+    ):
+        assert line in lines
 
 
 @pytest.mark.parametrize("width", [80, 160])
@@ -67,12 +77,12 @@ def hostile_case(text: str) -> Case:
     )
 
 
-@pytest.mark.parametrize("width", [80, 160])
+@pytest.mark.parametrize("width", [40, 80, 160])
 def test_a_hostile_name_is_shown_and_not_obeyed(width: int) -> None:
     run = Run((Input(HOSTILE, 9, 3, (Damage(HOSTILE, 7, HOSTILE),)),))
     text = text_of(hostile_case(HOSTILE), run, width)
     assert text.replace("\n", "").isprintable()
-    assert "[bold red]x[/]" in text
+    assert "[bold red]x[/]" in words_of(text)
     assert not any(line.strip() == "no finding" for line in text.splitlines())
 
 

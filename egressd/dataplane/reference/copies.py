@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from egressd.model import Nanoseconds
 
 PROVEN = 20_000_000  # nanoseconds after which the same packet is no copy
-LIKELY = 1_000_000  # the same, where nothing proves it
+LIKELY = 5_000_000  # the same, where nothing proves it
 SETS, PLACES_IN_A_SET = 4096, 4
 WORDS = (1 << 64) - 1
 UDP = 17
