@@ -293,7 +293,7 @@ class CaptureReader:
             self.inputs[index].consumed = track.windows.consumed
             self.inputs[index].outside = track.walk.outside
             if track.closed:
-                self._running.pop(index, None)  # progress is asked for from another thread, too
+                del self._running[index]
 
 
 def within_clock(moment: Nanoseconds) -> Nanoseconds:
