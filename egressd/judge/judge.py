@@ -260,6 +260,7 @@ class Judge:
         return self._judgement(episode, camera, tally)
 
     def _judgement(self, episode: Episode, camera: Camera, tally: Tally) -> FlowJudgement:
+        self._attribute(episode)
         destination = episode.destination
         return FlowJudgement(
             camera=camera.as_known_now(),
@@ -363,6 +364,7 @@ class Judge:
             camera = self._identities.camera_of(episode.host)
             if camera is None or episode.destination.ip is None:
                 continue
+            self._attribute(episode)
             tally = episode.tally
             found.append(
                 Contact(
@@ -388,8 +390,11 @@ class Judge:
         found = []
         for episode in self._episodes.values():
             camera = self._identities.camera_of(episode.host)
+            if camera is None or episode.finding is None or episode.permitted:
+                continue
+            self._attribute(episode)
             rule = rule_of(episode, self._site)
-            if camera is None or rule is None or episode.finding is None or episode.permitted:
+            if rule is None:
                 continue
             finding = finding_of(episode, camera, rule)
             finding.stage_undecidable = self._is_undecidable(episode)
@@ -440,7 +445,6 @@ class Judge:
     def _opened(self, thread: _Thread, *, weighed: bool) -> Episode:
         opening = thread.opening
         destination = Destination(opening.remote_ip, thread.port, thread.transport)
-        destination.place = self._places.place_of(opening.remote_ip)
         return Episode(
             opening.host,
             destination,
@@ -538,31 +542,31 @@ class Judge:
         destination.names = sorted(
             destination.names + fresh[:room], key=lambda name: name.source is NameSource.DNS
         )
-        self._attribute(destination, fresh)
+        episode.attributed = False
 
-    def _attribute(self, destination: Destination, fresh: list[Name]) -> None:
-        """Say whose the far end is: by its names first, else by its address."""
-        known = destination.service
-        if (
-            known is not None
-            and known.can_alert
-            and all(name.source is NameSource.DNS for name in fresh)
-        ):
+    def _attribute(self, episode: Episode) -> None:
+        """Say whose the far end is and where: by its names first, else by its address.
+
+        Only what is told of a camera needs it, so that it waits until then.
+        """
+        if episode.attributed:
             return
+        episode.attributed = True
+        destination = episode.destination
         hint = None
-        for name in destination.names if known is not None else fresh:
+        for name in destination.names:
             service = self._services.of_name(name.name)
             if service is not None and service.can_alert:
                 hint = service
                 break
             hint = hint or service
-        if hint is None and known is None and destination.ip is not None:
-            hint = self._services.of_address(
+        if destination.ip is not None:
+            destination.place = self._places.place_of(destination.ip)
+            hint = hint or self._services.of_address(
                 destination.ip, destination.port, destination.transport
             )
-        if hint is not None:
-            destination.service = hint
-            destination.party = hint.party
+        destination.service = hint
+        destination.party = hint.party if hint is not None else Party.UNKNOWN
 
     def _tell(self, episode: Episode, at: Nanoseconds) -> list[AlertEvent]:
         """Alert an episode whose stage is above what was told, unless it is permitted."""
@@ -571,6 +575,7 @@ class Judge:
             return []
         if episode.told is not None and episode.stage <= episode.told:
             return []
+        self._attribute(episode)
         rule = rule_of(episode, self._site)
         if rule is None:
             return []

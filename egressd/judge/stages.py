@@ -77,6 +77,7 @@ class Episode:
     told: Stage | None = None  # the stage of the last alert
     finding: str | None = None
     permitted: bool = False
+    attributed: bool = False  # whose the far end is has been looked up
     weighed: bool = False  # whether it is permitted has been decided
     onsets: list[Nanoseconds] = field(default_factory=list)  # when its flows began, lately
 
