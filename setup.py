@@ -13,6 +13,8 @@ COMPILED = [
     *(path for path in Path("egressd/dataplane").glob("*.py") if path.name != "__init__.py"),
     Path("egressd/capture/records.py"),
     Path("egressd/decode/dns.py"),
+    Path("egressd/decode/glance.py"),
+    Path("egressd/past.py"),
 ]
 
 setup(

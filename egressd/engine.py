@@ -7,6 +7,7 @@ frames' time, so that a replay of what the ring saw gives the same events.
 from __future__ import annotations
 
 from collections import Counter
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from egressd.addresses import mac_of, text_of
@@ -42,9 +43,10 @@ from egressd.model import (
     Name,
     NameSource,
 )
+from egressd.past import Forgotten, Past, concerned, order_of, tally_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from egressd.attribute.geo import Geo
     from egressd.attribute.services import Services
@@ -63,6 +65,21 @@ OPENER_B = 1  # Look.detail of NEW: the side that did not send first opened the 
 SPOKE_ITSELF = 1  # Look.detail of HOST: by ARP
 DNS_PORT, NTP_PORT = 53, 123
 MAXIMUM_CONVERSATIONS = 200_000
+
+
+# Looks of one flow: what they say, they say of its hosts.
+OF_FLOWS = frozenset(range(LookKind.NEW, LookKind.ENDED + 1))
+
+
+NO_MORE = 1 << 63  # the order of what comes after all looks
+
+
+class _Reading(Enum):
+    """For what a look is read."""
+
+    NOW = auto()  # for all there is to do
+    IDENTITY = auto()  # of a host that nobody judges: for what it is
+    PAST = auto()  # of a host that is judged now: for what it did, and nothing of it is told
 
 
 class Engine:
@@ -92,8 +109,17 @@ class Engine:
         )
         self._policy = Policy(site)
         self._flows = FlowReader(plane)
-        self._judge = Judge(site, self._judged, services, geo, self._policy, self._flows.last_of)
+        self._judge = Judge(site, self._judged, services, geo, self._policy, self._last_of)
         self._names = NameTable()
+        self._followed: set[int] = set()  # hosts whose looks are read at once
+        self._past = None if judge_all or log_all else Past(self._followed, inventory.is_news)
+        self._is_over = False
+        self._reading = _Reading.NOW
+        self._current: Look | None = None  # kept, and being read for what its host is
+        self._ends: dict[int, int] = {}  # when flows of the past that is read ended
+        self._order = 0  # of the look that is read
+        self._fresh: list[Look] = []  # later looks of hosts that have just turned out to be cameras
+        self._untold: dict[int, Forgotten] = {}  # flows of followed hosts that are not in the book
         self._conversations: dict[int, Conversation] = {}
         self._errors: Counter[str] = Counter()
         self._sources: list[Source] = []
@@ -113,6 +139,9 @@ class Engine:
             LookKind.PROGRESS: self._state,
             LookKind.RESET: self._state,
             LookKind.REFUSED: self._state,
+            LookKind.GATEWAY: self._gateway,
+            LookKind.TURN: self._turn,
+            LookKind.MIRROR: self._mirror,
         }
 
     def feed(self, batch: Batch, sources: list[Source]) -> list[Event]:
@@ -131,17 +160,18 @@ class Engine:
 
     def finish(self) -> list[Event]:
         """End all flows; return the last events."""
+        for camera in self._judged.cameras:
+            self._follow(self._judged.bindings_of(camera))
+        self._order = NO_MORE
+        self._is_over = True
         rows = self._plane.live_rows()
         position = 0
         while position < len(rows):
             position = self._plane.end_rows(rows, position)
             self._drain(None)
-        self._last_frame = max(self._last_frame, self._plane.counters()["last"])
-        for index in self._hosts:
-            flows, frames_out, bytes_out, frames_in, bytes_in = self._plane.shed_of(index)
-            if flows:
-                tally = Tally(bytes_out, bytes_in, frames_out, frames_in)
-                self._events += self._judge.scanned(index, flows, tally, self._last_frame)
+        self._last_frame = self._plane.counters()["last"]
+        for index in self._hosts if self._past is None else self._followed:
+            self._tell_sums(index)
         for camera in self._judged.cameras:
             if camera.id not in self._announced:
                 self._announced.add(camera.id)
@@ -182,10 +212,99 @@ class Engine:
     # ---- looks -----------------------------------------------------------------------------
 
     def _drain(self, buffer: object) -> None:
+        looks: list[Look] = [*self._plane.drain(buffer)]
+        if self._past is None:
+            for look in looks:
+                self._handlers[look.kind](look)
+        elif not self._is_over:
+            self._sort_out(looks, self._past)
+        else:
+            for look in looks:  # what a host is, no end of a flow tells
+                if look.host_a in self._followed or look.host_b in self._followed:
+                    self._handlers[look.kind](look)
+
+    def _sort_out(self, looks: list[Look], past: Past) -> None:
+        """Read looks in their order: of judged hosts whole, of others for what they are."""
+        followed = self._followed
         handlers = self._handlers
-        for look in self._plane.drain(buffer):
-            self._last_frame = max(self._last_frame, look.time)
-            handlers[look.kind](look)
+        pending = past.sort_out(looks)
+        position = 0
+        while position < len(pending):
+            look = pending[position]
+            position += 1
+            self._order = look.order
+            if look.kind not in OF_FLOWS or look.host_a in followed or look.host_b in followed:
+                handlers[look.kind](look)
+            else:
+                self._identify(look)
+            if self._fresh:
+                # What hosts that are followed now did after this look is no past.
+                later = {rest.order: rest for rest in pending[position:]}
+                later.update((rest.order, rest) for rest in self._fresh)
+                pending = sorted(later.values(), key=order_of)
+                position = 0
+                self._fresh = []
+
+    def _identify(self, look: Look) -> None:
+        """Read a look of a host that nobody judges for what the host is."""
+        if look.kind == LookKind.ENDED:
+            self._conversations.pop(look.flow, None)
+            return
+        host = concerned(look)
+        if not host:  # what is said on site is never judged
+            self._payload(look)
+            return
+        self._current = look
+        self._reading = _Reading.IDENTITY
+        self._payload(look)
+        self._reading = _Reading.NOW
+        self._current = None
+        if host in self._followed:
+            self._payload(look)
+
+    def _follow(self, hosts: Iterable[int]) -> None:
+        """Read the looks of hosts at once from now on, and what they did before."""
+        if self._past is None:
+            return
+        fresh = [host for host in hosts if host not in self._followed]
+        if not fresh:
+            return
+        self._followed.update(fresh)
+        for host in fresh:
+            forgotten = self._past.take_forgotten(host)
+            if forgotten is not None:
+                self._untold[host] = forgotten
+        looks = self._past.take(fresh)
+        while looks and looks[-1].order > self._order:
+            self._fresh.append(looks.pop())
+        for look in looks:
+            self._conversations.pop(look.flow, None)
+        before, self._reading = self._reading, _Reading.PAST
+        self._ends = {look.flow: look.last for look in looks if look.kind == LookKind.ENDED}
+        self._judge.silent = True
+        if looks and looks[-1] is self._current:  # it is read when its past has been
+            looks.pop()
+        for look in looks:
+            self._handlers[look.kind](look)
+        self._judge.silent = False
+        self._ends = {}
+        self._reading = before
+
+    def _last_of(self, flow: int, row: int) -> int:
+        return self._ends.get(flow) or self._flows.last_of(flow, row)
+
+    def _tell_sums(self, index: int) -> None:
+        """Tell what a host's flows sent that are not told apart."""
+        flows, frames_out, bytes_out, frames_in, bytes_in = self._plane.shed_of(index)
+        tally = Tally(bytes_out, bytes_in, frames_out, frames_in)
+        forgotten = self._untold.get(index)
+        if forgotten is not None:
+            flows += forgotten.flows
+            tally.add(forgotten.tally)
+        if flows:
+            self._events += self._judge.scanned(index, flows, tally, self._last_frame)
+
+    # ---- hosts and flows -----------------------------------------------------------------------
 
     def _taken(self) -> list[Event]:
         events, self._events = self._events, []
@@ -208,33 +327,47 @@ class Engine:
     def _bind(self, host: Host, at: int) -> None:
         self._published(self._inventory.see_host(host, at), host, at)
 
-    def _speaks(self, host: Host, at: int) -> None:
-        for moved in self._bindings.speaks(host):
-            self._bind(moved, at)
+    def _turn(self, look: Look) -> None:
+        host = self._hosts.get(look.row)
+        if host is not None:
+            for moved in self._bindings.speaks(host):
+                self._bind(moved, look.time)
+
+    def _gateway(self, look: Look) -> None:
+        mac = self._flows.mac_of(look.row, look.side)
+        if mac is not None and not self._bindings.is_router(mac):
+            for moved in self._bindings.find_router(mac):
+                self._bind(moved, look.time)
+
+    def _mirror(self, look: Look) -> None:
+        self._judge.one_way_mirror = look.detail == 1
 
     def _published(self, camera: Camera | None, host: Host, at: int) -> None:
         if camera is not None:
             self._announced.add(camera.id)
             self._events.append(CameraEvent(at, camera.as_known_now()))
-            if self._judged.camera_of(host.index) is camera:
-                self._events += self._judge.recognised(host.index, at)
-            else:
-                self._events += self._judge.reconsider(camera, at)
+            self._recognised(camera, host.index, at)
+
+    def _recognised(self, camera: Camera, host: int | None, at: int) -> None:
+        """Tell what a camera did before it was known for one."""
+        if host is None or self._judged.camera_of(host) is not camera:
+            host = next(iter(self._judged.bindings_of(camera)), None)
+        if host is not None and self._judged.camera_of(host) is camera:
+            self._follow(self._judged.hosts_of(host))
+            self._events += self._judge.recognised(host, at)
 
     def _new(self, look: Look) -> None:
         """Begin a contact with the first frame of a flow that leaves the site."""
         home = 0 if look.host_a else 1
-        host = self._hosts[look.host_a or look.host_b]
-        remote_mac = mac_of(self._plane.side_of(look.row, 1 - home)[0])
-        if remote_mac is not None and not self._bindings.is_router(remote_mac):
-            for moved in self._bindings.find_router(remote_mac):
-                self._bind(moved, look.time)
-        self._speaks(host, look.time)
-        remote_ip = self._flows.address_of(look.row, 1 - home)
+        host = self._hosts.get(look.host_a or look.host_b)
+        if host is None:
+            return  # one of those beyond the bound of the host table
+        remote_ip = _address_of(look, 1 - home)
         local_port = look.port_b if home else look.port_a
         remote_port = look.port_a if home else look.port_b
         inbound = home != (1 if look.detail & OPENER_B else 0)
         opening = Opening(
+            flow=look.flow,
             row=look.row,
             host=host.index,
             remote_ip=remote_ip,
@@ -246,7 +379,7 @@ class Engine:
             at=look.time,
             frame=self._frame(look),
         )
-        self._events += self._judge.begin(opening, _tally_of(look, home))
+        self._events += self._judge.begin(opening, tally_of(look, home))
 
     def _names_of(self, host: Host, ip: str, at: int) -> list[Name]:
         """Return the names that led this device to an address, whichever address it asked from."""
@@ -259,38 +392,37 @@ class Engine:
 
     def _state(self, look: Look) -> None:
         """Take what the transport did."""
-        row = look.row
+        flow = look.flow
         judge = self._judge
-        if not judge.has(row):
+        if not judge.has(flow):
             return
         frame = self._frame(look)
         home = 0 if look.host_a else 1
-        judge.measure(row, _tally_of(look, home), look.time, frame)
+        judge.measure(flow, tally_of(look, home), look.time, frame)
         kind = look.kind
         if kind == LookKind.ANSWERED:
-            judge.answered(row, by_host=look.side == home, at=look.time, frame=frame)
+            judge.answered(flow, by_host=look.side == home, at=look.time, frame=frame)
         elif kind == LookKind.TURNED:
-            judge.turned(row, at=look.time, frame=frame)
+            judge.turned(flow, at=look.time, frame=frame)
         elif kind == LookKind.CONNECTED:
-            judge.connected(row, at=look.time, frame=frame)
+            judge.connected(flow, at=look.time, frame=frame)
         elif kind == LookKind.DELIVERED:
-            unseen = bool(look.detail & 2) or not (look.own_frames_a and look.own_frames_b)
-            judge.delivered(row, unseen=unseen, at=look.time, frame=frame)
+            judge.delivered(flow, at=look.time, frame=frame)
         elif kind in {LookKind.RESET, LookKind.REFUSED}:
-            judge.refused(row, reset=kind == LookKind.RESET, frame=frame)
-        self._events += judge.tell(row, look.time)
+            judge.refused(flow, reset=kind == LookKind.RESET, frame=frame)
+        self._events += judge.tell(flow, look.time)
 
     def _payload(self, look: Look) -> None:
         """Decode what the data plane thought worth it."""
         if look.protocol == UDP and DNS_PORT in (look.port_a, look.port_b):
             self._dns_datagram(look)
             return
-        conversation = self._conversations.get(look.row)
+        conversation = self._conversations.get(look.flow)
         if conversation is None:
             if len(self._conversations) >= MAXIMUM_CONVERSATIONS:
                 self._errors["engine conversations full"] += 1
                 return
-            conversation = self._conversations[look.row] = Conversation()
+            conversation = self._conversations[look.flow] = Conversation()
         ports = (look.port_b, look.port_a) if look.side else (look.port_a, look.port_b)
         facts = self._read(conversation, look, ports)
         for fact in facts:
@@ -308,29 +440,33 @@ class Engine:
                 conversation, look.side, look.stream, look.payload, cut=look.cut, dns=is_dns
             )
         except DecodeError as error:
-            self._errors[f"{error.protocol} {error.reason}"] += 1
+            self._count(error)
             return []
+
+    def _count(self, error: DecodeError) -> None:
+        if self._reading is not _Reading.PAST:  # then it has been counted
+            self._errors[f"{error.protocol} {error.reason}"] += 1
 
     def _tell_protocols(self, conversation: Conversation, look: Look) -> None:
         """Tell the judge what a flow turned out to be."""
-        if not self._judge.has(look.row):
+        if not self._judge.has(look.flow):
             return
         is_media = conversation.media[look.side] and (look.host_b if look.side else look.host_a)
         if is_media:
-            self._judge.media(look.row, look.time, self._frame(look))
+            self._judge.media(look.flow, look.time, self._frame(look))
         elif len(conversation.protocols) == conversation.told:
             return
         for protocol in conversation.protocols[conversation.told :]:
-            self._judge.learn(look.row, protocol, None)
+            self._judge.learn(look.flow, protocol, None)
         conversation.told = len(conversation.protocols)
-        self._events += self._judge.tell(look.row, look.time)
+        self._events += self._judge.tell(look.flow, look.time)
 
     def _dns_datagram(self, look: Look) -> None:
         """Decode DNS over UDP: most of what there is to decode, so that it goes the short way."""
         try:
             message = read_dns(look.payload, expected=True)
         except DecodeError as error:
-            self._errors[f"{error.protocol} {error.reason}"] += 1
+            self._count(error)
             return
         if message is None:
             return
@@ -340,14 +476,15 @@ class Engine:
         frame = self._frame(look)
         host = self._hosts.get(sender)
         if host is not None:
-            self._speaks(host, look.time)
             camera = self._inventory.see_dns(host, message, frame)
             if camera is not None:
                 self._published(camera, host, look.time)
+        if self._reading is _Reading.IDENTITY:
+            return
         self._dns(message, look, sender, receiver, frame)
-        if self._judge.has(look.row):
-            self._judge.learn(look.row, "dns", None)
-            self._events += self._judge.tell(look.row, look.time)
+        if self._judge.has(look.flow):
+            self._judge.learn(look.flow, "dns", None)
+            self._events += self._judge.tell(look.flow, look.time)
         if self._log_all or self._is_logged(look):
             self._log(look, message, frame)
 
@@ -381,7 +518,6 @@ class Engine:
         message = fact.message
         host = self._hosts.get(sender)
         if host is not None:
-            self._speaks(host, look.time)
             camera = self._inventory.see_fact(host, message, True, ports[0], frame)
             if camera is not None:
                 self._published(camera, host, look.time)
@@ -424,21 +560,21 @@ class Engine:
             sans = [san for san in message.certificate.sans if not _is_address(san)]
             name = sans[0] if sans else None
             source = NameSource.CERT
-        if name and self._judge.has(look.row):
-            self._judge.learn(look.row, "", Name(name, source, look.time))
-            self._events += self._judge.tell(look.row, look.time)
+        if name and self._judge.has(look.flow):
+            self._judge.learn(look.flow, "", Name(name, source, look.time))
+            self._events += self._judge.tell(look.flow, look.time)
 
     def _dns(
         self, message: DnsMessage, look: Look, sender: int, receiver: int, frame: FrameRef
     ) -> None:
         client = self._hosts.get(receiver if message.is_response else sender)
-        if client is None:
+        if client is None or self._reading is _Reading.IDENTITY:
             return
         if message.is_response:
             self._names.learn(client.ip, message, look.time)
-            if self._judge.has(look.row):  # a resolver that is not the site's has answered
-                self._judge.answered(look.row, by_host=False, at=look.time, frame=frame)
-                self._events += self._judge.tell(look.row, look.time)
+            if self._judge.has(look.flow):  # a resolver that is not the site's has answered
+                self._judge.answered(look.flow, by_host=False, at=look.time, frame=frame)
+                self._events += self._judge.tell(look.flow, look.time)
         else:
             self._site_service(look, sender, self.site.resolvers, frame)
         transport = transport_of(look.protocol)
@@ -459,15 +595,18 @@ class Engine:
         self, look: Look, sender: int, allowed: tuple[str, ...], frame: FrameRef
     ) -> None:
         """Judge a resolver or time server on site that is not among those the site names."""
-        if not allowed or self._judge.has(look.row) or not (look.host_a and look.host_b):
+        if not allowed or self._judge.has(look.flow) or not (look.host_a and look.host_b):
             return
-        server_ip = self._flows.address_of(look.row, 1 - look.side)
+        if self._reading is _Reading.IDENTITY:
+            return
+        server_ip = _address_of(look, 1 - look.side)
         if server_ip in allowed or sender not in self._hosts:
             return
         local, remote = look.port_a, look.port_b
         if look.side:
             local, remote = remote, local
         opening = Opening(
+            flow=look.flow,
             row=look.row,
             host=sender,
             remote_ip=server_ip,
@@ -480,7 +619,7 @@ class Engine:
             frame=frame,
             on_site=True,
         )
-        self._events += self._judge.begin(opening, _tally_of(look, look.side))
+        self._events += self._judge.begin(opening, tally_of(look, look.side))
 
     def _rtsp(
         self,
@@ -491,7 +630,7 @@ class Engine:
         frame: FrameRef,
     ) -> None:
         """Learn who streams: an RTSP server that was told to play and says it does."""
-        conversation = self._conversations[look.row]
+        conversation = self._conversations[look.flow]
         if isinstance(message, RtspRequest):
             conversation.playing = message.method == "PLAY"
             if message.transport and "interleaved" in message.transport:
@@ -511,13 +650,13 @@ class Engine:
         camera = self._inventory.see_dhcp(message, frame)
         if camera is not None:
             self._events.append(CameraEvent(look.time, camera.as_known_now()))
-            self._events += self._judge.reconsider(camera, look.time)
+            self._recognised(camera, None, look.time)
 
     # ---- events ----------------------------------------------------------------------------
 
     def _is_logged(self, look: Look) -> bool:
         """Say whether a message belongs to a flow that is judged."""
-        if not self._judge.has(look.row):
+        if self._reading is not _Reading.NOW or not self._judge.has(look.flow):
             return False
         return self._judged.camera_of(look.host_a or look.host_b) is not None
 
@@ -543,16 +682,18 @@ class Engine:
         )
 
     def _ended(self, look: Look) -> None:
-        conversation = self._conversations.pop(look.row, None)
+        conversation = self._conversations.pop(look.flow, None)
         judgement = None
-        if self._judge.has(look.row):
+        if self._judge.has(look.flow):
             home = 0 if look.host_a else 1
-            if look.host_a and look.host_b:  # both on site: the client is judged
-                home = 0 if self._flows.is_client_a(look.row) else 1
-            tally = _tally_of(look, home)
-            judgement = self._judge.end(look.row, tally, look.last)
+            if not look.watched:  # both are on site: the client is judged
+                home = look.side
+            judgement = self._judge.end(look.flow, tally_of(look, home), look.last)
             self._events += self._judge.tell_ended(look.time)
-        if judgement is None and not self._log_all:
+        elif look.watched and not look.shed and self._past is not None:
+            host = look.host_a or look.host_b
+            self._untold.setdefault(host, Forgotten()).add(look)
+        if self._reading is _Reading.PAST or (judgement is None and not self._log_all):
             return
         flow = self._flows.flow_of(look.row, self._sources)
         protocol = conversation.protocols[0] if conversation and conversation.protocols else None
@@ -563,10 +704,10 @@ class Engine:
         )
 
 
-def _tally_of(look: Look, home: int) -> Tally:
-    if home:
-        return Tally(look.own_bytes_b, look.own_bytes_a, look.own_frames_b, look.own_frames_a)
-    return Tally(look.own_bytes_a, look.own_bytes_b, look.own_frames_a, look.own_frames_b)
+def _address_of(look: Look, side: int) -> str:
+    if side:
+        return text_of(look.version, look.b_hi, look.b_lo)
+    return text_of(look.version, look.a_hi, look.a_lo)
 
 
 def _host_name(host: str | None) -> str | None:

@@ -42,18 +42,13 @@ class FlowReader:
     def __init__(self, plane: Plane | ReferencePlane) -> None:
         self._plane = plane
 
-    def address_of(self, row: int, side: int) -> str:
-        """Return the address of one side of a flow."""
-        columns = self._plane.row_of(row)
-        return text_of(columns[6], columns[2 * side], columns[2 * side + 1])
+    def last_of(self, flow: int, row: int) -> int:
+        """Return the time of a flow's last frame, 0 where its row is another's by now."""
+        return self._plane.row_of(row)[11] if self._plane.id_of(row) == flow else 0
 
-    def last_of(self, row: int) -> int:
-        """Return the time of a flow's last frame."""
-        return self._plane.row_of(row)[11]
-
-    def is_client_a(self, row: int) -> bool:
-        """Say whether the side that sent the first frame opened the flow."""
-        return not self._plane.row_of(row)[8] & OPENER_B
+    def mac_of(self, row: int, side: int) -> str | None:
+        """Return the MAC address of one side of a flow."""
+        return mac_of(self._plane.side_of(row, side)[0])
 
     def ends_of(self, row: int) -> Ends:
         """Return both ends of a flow."""

@@ -63,6 +63,9 @@ cdef struct HostRow:  # one on-site address behind one MAC
     uint64_t spoke  # counts up: the host of an address that spoke last has the most
     uint32_t next
     uint32_t next_of_ip
+    uint32_t next_of_mac  # of first hosts only, as is `speaker`
+    uint32_t first  # the host that came first behind this MAC
+    uint32_t speaker  # the IPv4 host that spoke last behind this MAC
     uint32_t looks
     uint32_t contacts
     uint8_t version
@@ -92,6 +95,9 @@ cdef class HostTable:
     cdef HostRow[::1] hosts
     cdef uint32_t[::1] buckets
     cdef uint32_t[::1] ip_buckets
+    cdef uint32_t[::1] mac_buckets
+    cdef uint64_t[::1] gateways
+    cdef uint32_t gateway_count
     cdef uint64_t spoken
     cdef uint64_t seed
     cdef uint32_t count
@@ -101,6 +107,8 @@ cdef class HostTable:
     cdef int clear(self, uint32_t at) except -1 nogil
     cdef int place(self, int version, uint64_t hi, uint64_t lo) except -1 nogil
     cdef int speaks(self, uint32_t at) except -1 nogil
+    cdef int takes_turn(self, uint32_t at) except -1 nogil
+    cdef int is_new_gateway(self, uint64_t mac) except -1 nogil
     cdef uint32_t speaker_of(self, int version, uint64_t hi, uint64_t lo) except? 0xffffffff nogil
     cdef uint32_t find_or_add(self, int version, uint64_t hi, uint64_t lo, uint64_t mac) except? 0xffffffff nogil
 

@@ -24,11 +24,13 @@ OFF_SITE = cython.declare(cython.int, 0)
 ON_SITE = cython.declare(cython.int, 1)
 GROUP = cython.declare(cython.int, 2)  # multicast, broadcast, unspecified: on site, but no host
 
+NO_MAC = cython.declare(uint64_t, 0xFFFFFFFFFFFFFFFF)
 BROADCAST = cython.declare(uint64_t, 0xFFFFFFFF)
 
 COOLING = cython.declare(uint32_t, 8192)  # rows that wait before they are used again
 MAXIMUM_HOSTS = cython.declare(uint32_t, 65_536)
 OTHER_HOSTS = cython.declare(uint32_t, 1)  # the row that stands for all beyond the bound
+GATEWAYS = cython.declare(uint32_t, 4096)  # slots; half of them are used
 
 
 def row_array(count: cython.Py_ssize_t):
@@ -214,6 +216,10 @@ class HostTable:
         self.hosts = host_array(MAXIMUM_HOSTS)
         self.buckets = word_array(65_536)
         self.ip_buckets = word_array(65_536)
+        self.mac_buckets = word_array(65_536)
+        self.gateways = cython_array((GATEWAYS,), 8, b"Q", "c", True)
+        self.gateways[:] = 0
+        self.gateway_count = 0
         self.spoken = 0
         self.count = 2  # row 0 means "off site", row 1 all hosts beyond the bound
         i: cython.Py_ssize_t
@@ -296,6 +302,16 @@ class HostTable:
         bucket = mix(lo ^ mix(hi ^ self.seed)) & 0xFFFF
         self.hosts[at].next_of_ip = self.ip_buckets[bucket]
         self.ip_buckets[bucket] = at
+        self.hosts[at].speaker = 0
+        bucket = mix(mac ^ self.seed) & 0xFFFF
+        first: uint32_t = self.mac_buckets[bucket]
+        while first and self.hosts[first].mac != mac:
+            first = self.hosts[first].next_of_mac
+        if first == 0:
+            first = at
+            self.hosts[at].next_of_mac = self.mac_buckets[bucket]
+            self.mac_buckets[bucket] = at
+        self.hosts[at].first = first
         return at
 
     def speaks(self, at):
@@ -303,6 +319,30 @@ class HostTable:
         self.spoken += 1
         self.hosts[at].spoke = self.spoken
         return 0
+
+    def takes_turn(self, at):
+        """Say whether an IPv4 host spoke where another behind its MAC did so last."""
+        if at <= OTHER_HOSTS or self.hosts[at].version != 4 or self.hosts[at].mac == NO_MAC:
+            return 0
+        first: uint32_t = self.hosts[at].first
+        before: uint32_t = self.hosts[first].speaker
+        self.hosts[first].speaker = at
+        return before != 0 and before != at
+
+    def is_new_gateway(self, mac):
+        """Say whether off-site ends have this MAC for the first time, or too many others had one.
+
+        A slot holds a MAC and 1, so that it is never 0.
+        """
+        slot: uint32_t = mix(mac ^ self.seed) & (GATEWAYS - 1)
+        while self.gateways[slot]:
+            if self.gateways[slot] == mac + 1:
+                return 0
+            slot = (slot + 1) & (GATEWAYS - 1)
+        if 2 * self.gateway_count < GATEWAYS:
+            self.gateways[slot] = mac + 1
+            self.gateway_count += 1
+        return 1
 
     def speaker_of(self, version, hi, lo):
         """Return the host that spoke last with an address, 0 where none has.

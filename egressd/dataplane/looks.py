@@ -17,7 +17,10 @@ class LookKind:
     PROGRESS = 8  # the on-site `side` has sent another 16,000 bytes
     RESET = 9  # RST from `side`
     REFUSED = 10  # an ICMP error answered `side`'s peer
-    ENDED = 11  # timed out, closed, evicted, or the end of the input: `detail`
+    ENDED = 11  # timed out, closed, evicted, end of the input: `detail`; `side` opened it
+    GATEWAY = 12  # `side` is off site and behind a MAC that no off-site end had before
+    TURN = 13  # a host, where another address behind its MAC spoke last
+    MIRROR = 14  # `detail` 1: the mirror shows one direction only, 0: both after all
 
 
 REASONS_ENDED = ("timeout", "closed", "evicted", "shutdown")
@@ -39,6 +42,12 @@ class Look:
     protocol = cython.declare(cython.int, visibility="public")
     port_a = cython.declare(cython.int, visibility="public")
     port_b = cython.declare(cython.int, visibility="public")
+    watched = cython.declare(cython.bint, visibility="public")  # one end of the flow is off site
+    version = cython.declare(cython.int, visibility="public")
+    a_hi = cython.declare(uint64_t, visibility="public")
+    a_lo = cython.declare(uint64_t, visibility="public")
+    b_hi = cython.declare(uint64_t, visibility="public")
+    b_lo = cython.declare(uint64_t, visibility="public")
     host_a = cython.declare(uint32_t, visibility="public")
     host_b = cython.declare(uint32_t, visibility="public")
     own_bytes_a = cython.declare(uint64_t, visibility="public")
@@ -50,4 +59,6 @@ class Look:
     hops = cython.declare(cython.int, visibility="public")
     stream = cython.declare(uint32_t, visibility="public")
     cut = cython.declare(cython.bint, visibility="public")
+    shed = cython.declare(cython.bint, visibility="public")  # ENDED: its host has the totals
+    order = cython.declare(uint64_t, visibility="public")  # counts the looks of a run
     payload = cython.declare(bytes, visibility="public")

@@ -10,6 +10,9 @@ class LookKind:
     RESET: int
     REFUSED: int
     ENDED: int
+    GATEWAY: int
+    TURN: int
+    MIRROR: int
 
 REASONS_ENDED: tuple[str, ...]
 
@@ -26,6 +29,12 @@ class Look:
     protocol: int
     port_a: int
     port_b: int
+    watched: bool
+    version: int
+    a_hi: int
+    a_lo: int
+    b_hi: int
+    b_lo: int
     host_a: int
     host_b: int
     own_bytes_a: int
@@ -37,4 +46,6 @@ class Look:
     hops: int
     stream: int
     cut: bool
+    shed: bool
+    order: int
     payload: bytes

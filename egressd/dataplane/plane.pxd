@@ -51,6 +51,11 @@ cdef class Plane:
     cdef int stop
     cdef int unannounced
     cdef int ahead
+    cdef uint32_t[::1] ages
+    cdef uint64_t looks
+    cdef uint64_t seen_acknowledged
+    cdef uint64_t unseen_acknowledged
+    cdef int one_way_mirror
     cdef uint64_t proven
     cdef uint64_t proven_duplicates
     cdef uint64_t frames
@@ -77,6 +82,8 @@ cdef class Plane:
     cdef int reopens(self) except -1 nogil
     cdef int has_moved(self) except -1 nogil
     cdef int announce(self) except -1 nogil
+    cdef int spoke(self, uint32_t host) except -1 nogil
+    cdef int weigh_mirror(self, int unseen, int side) except -1 nogil
     cdef int is_copy(self, int64_t age, int proves) except -1 nogil
     cdef int introduce(self) except -1 nogil
     cdef int is_reply(self, int place_a, int place_b) except -1 nogil
@@ -109,3 +116,5 @@ cdef class Plane:
     cdef int keep_totals(self, uint32_t row) except -1 nogil
     cdef int sweep(self) except -1 nogil
     cdef int evict(self) except -1 nogil
+    cdef int evict_oldest(self, uint32_t start, uint32_t steps) except -1 nogil
+    cdef int age_of(self, uint32_t row) except -1 nogil

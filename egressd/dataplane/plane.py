@@ -76,6 +76,9 @@ K_PROGRESS = cython.declare(cython.int, 8)
 K_RESET = cython.declare(cython.int, 9)
 K_REFUSED = cython.declare(cython.int, 10)
 K_ENDED = cython.declare(cython.int, 11)
+K_GATEWAY = cython.declare(cython.int, 12)
+K_TURN = cython.declare(cython.int, 13)
+K_MIRROR = cython.declare(cython.int, 14)
 
 # Why a flow ended; the indexes of looks.REASONS_ENDED.
 E_TIMEOUT = cython.declare(cython.int, 0)
@@ -99,7 +102,8 @@ START = cython.declare(int64_t, 60 * SECOND)  # what is seen so early may have b
 SWEEP_FRAMES = cython.declare(uint64_t, 1024)  # the table is swept a piece every so many frames
 SWEEP_ROWS = cython.declare(uint32_t, 1024)  # or once a second, so many rows at a time
 EVICT_ROWS = cython.declare(uint32_t, 4096)  # looked at for each eviction
-EVICT_FLOWS = cython.declare(cython.int, 256)  # evicted at a time
+EVICT_FLOWS = cython.declare(cython.int, 256)  # evicted at a time, at most
+EVICT_ENOUGH = cython.declare(cython.uint, 64)  # and at least, where so many have a row looked at
 
 # Budgets of looks.
 STREAM_BYTES = cython.declare(uint32_t, 16_384)  # of each direction of a TCP flow
@@ -151,6 +155,7 @@ class Plane:
         self.malformed[:] = 0
         self.unknown = cython_array((65_536,), 4, b"I", "c", True)
         self.unknown[:] = 0
+        self.ages = cython_array((64,), 4, b"I", "c", True)
         self.all_flows = all_flows
         self.next_sweep = -(1 << 62)
         self.now = -(1 << 62)
@@ -331,6 +336,7 @@ class Plane:
             )
             self.table.sides[2 * row].host = host
             self.host_table.speaks(host)
+            self.spoke(host)
         if place_b == 1:
             host = self.host_table.speaker_of(version, self.frame.dst_hi, self.frame.dst_lo)
             if host == 0:
@@ -365,6 +371,11 @@ class Plane:
             flags |= OPENER_KNOWN
         self.table.rows[row].flags = flags
         if flags & WATCHED:
+            away: cython.int = 1 if place_a == 1 else 0
+            if self.table.sides[2 * row + away].mac != NO_MAC and self.host_table.is_new_gateway(
+                self.table.sides[2 * row + away].mac
+            ):
+                self.emit(K_GATEWAY, away)
             if self.has_budget(host):
                 self.unannounced = 1  # told when its first frame has been charged
             else:
@@ -425,6 +436,12 @@ class Plane:
             self.events[at].detail = 2
         return 0
 
+    def spoke(self, host):
+        """Tell that a host spoke where another address behind its MAC did so last."""
+        if self.host_table.takes_turn(host):
+            self.write(K_TURN, 0, host)
+        return 0
+
     def announce(self):
         """Tell a new flow, with its first frame in its counters."""
         if self.unannounced:
@@ -455,6 +472,7 @@ class Plane:
             flags |= ANSWERED
             self.table.rows[row].flags = flags
             self.heard(self.table.sides[s].host)
+            self.spoke(self.table.sides[s].host)
             if flags & WATCHED and self.frame.protocol != TCP:  # TCP says more than that itself
                 self.emit(K_ANSWERED, side)
         if self.table.rows[row].turns == 0:
@@ -618,6 +636,12 @@ class Plane:
                 or (delivered & 2 and self.table.sides[s].host)
             )
         ):
+            self.weigh_mirror(
+                delivered & 2
+                or not self.table.sides[s].own_frames
+                or not self.table.sides[other].own_frames,
+                1 - side,
+            )
             self.emit(K_DELIVERED, 1 - side)
             self.events[self.event_count - 1].detail = delivered
         if (
@@ -625,6 +649,21 @@ class Plane:
             and self.table.sides[other].flags & SIDE_FIN_ACKED
         ):
             self.table.rows[row].flags |= FINISHED
+        return 0
+
+    def weigh_mirror(self, unseen, side):
+        """Weigh whether the mirror shows one direction only: ACKs of unseen bytes prove it."""
+        if unseen:
+            self.unseen_acknowledged += 1
+        else:
+            self.seen_acknowledged += 1
+        one_way: cython.int = (
+            self.unseen_acknowledged > 0 and self.unseen_acknowledged >= 4 * self.seen_acknowledged
+        )
+        if one_way != self.one_way_mirror:
+            self.one_way_mirror = one_way
+            self.emit(K_MIRROR, side)
+            self.events[self.event_count - 1].detail = one_way
         return 0
 
     def stream_offset(self, side):
@@ -925,9 +964,13 @@ class Plane:
         return self.write(kind, side, self.row)
 
     def write(self, kind, side, row):
-        """Write an event with the counters as they stand. For K_HOST, `row` is the host's."""
+        """Write an event with the counters as they stand.
+
+        For K_HOST and K_TURN, `row` is the host's.
+        """
         at: cython.Py_ssize_t = self.event_count
-        if kind != K_HOST and self.table.rows[row].flags & SHED and kind != K_PAYLOAD:
+        of_host: cython.int = kind == K_HOST or kind == K_TURN
+        if not of_host and self.table.rows[row].flags & SHED and kind != K_PAYLOAD:
             return 0
         self.event_count += 1
         self.events[at].kind = kind
@@ -943,7 +986,7 @@ class Plane:
         self.events[at].cut = 0
         self.events[at].assembled = 0
         self.events[at].detail = 0
-        if kind == K_HOST:
+        if of_host:
             self.events[at].fresh = self.host_table.hosts[row].hops
             return 0
         self.events[at].own_bytes_a = self.table.sides[2 * row].own_bytes
@@ -982,9 +1025,10 @@ class Plane:
             at: cython.Py_ssize_t = self.event_count
             shed: uint32_t = flags & SHED
             self.table.rows[row].flags &= ~SHED
-            self.write(K_ENDED, 0, row)
+            self.write(K_ENDED, 1 if flags & OPENER_B else 0, row)
             self.table.rows[row].flags |= shed
             self.events[at].detail = reason
+            self.events[at].cut = shed != 0
         self.table.remove(row)
         return 0
 
@@ -1018,12 +1062,14 @@ class Plane:
         return 0
 
     def evict(self):
-        """Make room: unanswered and finished flows first, else the longest silent one."""
+        """Make room: unanswered and finished flows first, else those that are silent longest."""
         i: uint32_t
         row: uint32_t
         ended: cython.int = 0
-        oldest: int64_t = -1
-        for i in range(EVICT_ROWS if self.table.high > EVICT_ROWS else self.table.high):
+        start: uint32_t = self.evict_hand
+        steps: uint32_t = EVICT_ROWS if self.table.high > EVICT_ROWS else self.table.high
+        self.ages[:] = 0
+        for i in range(steps):
             if self.evict_hand >= self.table.high:
                 self.evict_hand = 0
             row = self.evict_hand
@@ -1038,11 +1084,43 @@ class Plane:
                 ended += 1
                 if ended >= EVICT_FLOWS:
                     return 0
-            elif oldest < 0 or self.table.rows[row].last < self.table.rows[oldest].last:
-                oldest = row
-        if ended == 0 and oldest >= 0:
-            self.end(cython.cast(uint32_t, oldest), E_EVICTED)
-            self.evicted += 1
+            else:
+                self.ages[self.age_of(row)] += 1
+        if ended == 0:
+            self.evict_oldest(start, steps)
+        return 0
+
+    def age_of(self, row):
+        """Return how long a flow has been silent, as a number of bits."""
+        age: int64_t = self.now - self.table.rows[row].last
+        bits: cython.int = 0
+        while age > 0:
+            age >>= 1
+            bits += 1
+        return bits
+
+    def evict_oldest(self, start, steps):
+        """End those among `steps` rows that are silent longest, within a factor of two."""
+        i: uint32_t
+        row: uint32_t = start
+        ended: cython.int = 0
+        enough: cython.uint = 0
+        least: cython.int = 63
+        while least > 0:
+            enough += self.ages[least]
+            if enough >= EVICT_ENOUGH:
+                break
+            least -= 1
+        for i in range(steps):
+            if row >= self.table.high:
+                row = 0
+            if not self.table.rows[row].flags & GONE and self.age_of(row) >= least:
+                self.end(row, E_EVICTED)
+                self.evicted += 1
+                ended += 1
+                if ended >= EVICT_FLOWS:
+                    break
+            row += 1
         return 0
 
     def live_rows(self) -> list:
@@ -1081,11 +1159,19 @@ class Plane:
             look.source = self.events[i].source
             look.detail = self.events[i].detail
             look.hops = self.events[i].fresh
-            if self.events[i].kind != K_HOST:
+            self.looks += 1
+            look.order = self.looks
+            if self.events[i].kind != K_HOST and self.events[i].kind != K_TURN:
                 look.flow = self.table.rows[row].id
                 look.protocol = self.table.rows[row].protocol
                 look.port_a = self.table.rows[row].a_port
                 look.port_b = self.table.rows[row].b_port
+                look.watched = self.table.rows[row].flags & WATCHED != 0
+                look.version = self.table.rows[row].version
+                look.a_hi = self.table.rows[row].a_hi
+                look.a_lo = self.table.rows[row].a_lo
+                look.b_hi = self.table.rows[row].b_hi
+                look.b_lo = self.table.rows[row].b_lo
                 look.host_a = self.table.sides[2 * row].host
                 look.host_b = self.table.sides[2 * row + 1].host
                 look.own_bytes_a = self.events[i].own_bytes_a
@@ -1096,6 +1182,7 @@ class Plane:
                 look.payload_bytes_b = self.events[i].payload_b
             if self.events[i].kind == K_ENDED:
                 look.last = self.table.rows[row].last
+                look.shed = self.events[i].cut != 0
             if self.events[i].kind == K_PAYLOAD:
                 at = self.events[i].offset
                 source = arena if self.events[i].assembled else data

@@ -30,7 +30,15 @@ from egressd.identify.observations import (
     observations_of_received,
     observations_of_ssdp,
 )
-from egressd.identify.rules import Channel, Clue, IdentityRules, Matcher, Observation, Trait
+from egressd.identify.rules import (
+    Channel,
+    Clue,
+    IdentityRules,
+    Matcher,
+    Observation,
+    Trait,
+    tail_of,
+)
 from egressd.identify.sitelist import ADDRESS, SiteList
 from egressd.model import Camera, Evidence, FrameRef, Host, Kind
 
@@ -150,21 +158,51 @@ class Inventory:
         if device is None:
             return None
         if message.is_response:
-            if device.serves or not self._observe_server(device):
-                return None
-            return self._publish(device)
+            return self.see_answer(host)
         changed = False
         for question in message.questions[:MAX_QUESTIONS]:
-            if question.type == "PTR" or question.name in device.asked:
-                continue
-            if len(device.asked) < MAX_SEEN:
-                device.asked.add(question.name)
-            name = question.name.lower().rstrip(".")
-            if self._matcher.knows(name) or self._clouds.of_name(name) is not None:
-                changed |= self._observe(device, Observation(Trait.LOOKUP, name), ref, host.index)
-            else:
-                changed |= self._count_domain(device, name)
+            if question.type != "PTR" and question.name not in device.asked:
+                changed |= self._take_name(device, question.name, host, ref)
         return self._publish(device) if changed else None
+
+    def is_news(self, host_index: int, name: str) -> bool:
+        """Say whether a name may tell more of a host than is known: most do not.
+
+        The empty name asks whether it is not yet known as a resolver.
+        """
+        device = self._table.of_host(host_index)
+        if device is None:
+            return True
+        if not name:
+            return not device.serves
+        if name in device.asked:
+            return False
+        folded = name.lower()
+        if self._matcher.knows(folded) or self._clouds.of_name(folded) is not None:
+            return True
+        return len(device.domains) < self._most_domains and tail_of(folded) not in device.domains
+
+    def see_name(self, host: Host, name: str, ref: FrameRef) -> Camera | None:
+        """Take a name that a host asked for, or told the far end."""
+        device = self._device_of(host)
+        if device is None or not self._take_name(device, name, host, ref):
+            return None
+        return self._publish(device)
+
+    def see_answer(self, host: Host) -> Camera | None:
+        """Take that a host answered as a resolver."""
+        device = self._device_of(host)
+        if device is None or device.serves or not self._observe_server(device):
+            return None
+        return self._publish(device)
+
+    def _take_name(self, device: Device, asked: str, host: Host, ref: FrameRef | None) -> bool:
+        if len(device.asked) < MAX_SEEN:
+            device.asked.add(asked)
+        name = asked.lower().rstrip(".")
+        if self._matcher.knows(name) or self._clouds.of_name(name) is not None:
+            return self._observe(device, Observation(Trait.LOOKUP, name), ref, host.index)
+        return self._count_domain(device, name)
 
     def see_dhcp(self, fact: DhcpMessage, ref: FrameRef | None) -> Camera | None:
         """Take a DHCP message: it tells of its client by MAC, whoever carried the frame."""
@@ -246,6 +284,11 @@ class Inventory:
         """Return the camera that a binding belongs to, if it is judged."""
         device = self._table.of_host(host_index)
         return device.camera if device is not None and device.judged else None
+
+    def bindings_of(self, camera: Camera) -> tuple[int, ...]:
+        """Return all bindings of a camera."""
+        device = self._table.of_mac(camera.id)
+        return tuple(device.hosts) if device is not None and device.camera is camera else ()
 
     def hosts_of(self, host_index: int) -> tuple[int, ...]:
         """Return all bindings of the device that a binding belongs to, itself first."""

@@ -22,6 +22,10 @@ class JudgedCameras:
         """Return the judged camera a host is, or None."""
         return self._inventory.camera_of(host_index)
 
+    def bindings_of(self, camera: Camera) -> Iterable[int]:
+        """Return all hosts that are a recognised camera."""
+        return self._inventory.bindings_of(camera)
+
     def hosts_of(self, host_index: int) -> Iterable[int]:
         """Return all hosts that are the same device, the given one first."""
         return self._inventory.hosts_of(host_index)

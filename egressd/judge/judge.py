@@ -66,7 +66,8 @@ class Places(Protocol):
 class Opening:
     """A flow as its first frame shows it, from the on-site host's point of view."""
 
-    row: int
+    flow: int
+    row: int  # of the data plane, while the flow goes on
     host: int
     remote_ip: str
     remote_port: int
@@ -114,7 +115,7 @@ class Judge:
         services: Services,
         places: Places,
         policy: Policy,
-        last_of: Callable[[int], Nanoseconds],
+        last_of: Callable[[int, int], Nanoseconds],
         maximum: int = MAXIMUM_EPISODES,
     ) -> None:
         self._site = site
@@ -122,15 +123,15 @@ class Judge:
         self._services = services
         self._places = places
         self._policy = policy
-        self._last_of = last_of  # the last frame of a flow that goes on
+        self._last_of = last_of  # the last frame of a flow that goes on, by its id and row
         self._maximum = maximum
         self._open: dict[Key, Episode] = {}  # the latest episode of each destination
         self._episodes: OrderedDict[int, Episode] = OrderedDict()  # all, by id(), oldest first
         self._threads: dict[int, _Thread] = {}
         self._by_host: dict[int, list[Episode]] = {}
         self._just_ended: Episode | None = None
-        self._one_way = 0
-        self._two_way = 0
+        self.one_way_mirror = False  # acknowledgements prove payload that is never seen
+        self.silent = False  # nothing is told: what comes has been
         self.evicted = 0
 
     # ---- flows ----------------------------------------------------------------------------
@@ -150,75 +151,70 @@ class Judge:
         else:
             permitted = camera is not None and self._is_permitted(camera, thread, opening.names)
             thread.episode = self._episode_for(thread, permitted, weighed=camera is not None)
-        self._threads[opening.row] = thread
+        self._threads[opening.flow] = thread
         episode = thread.episode
         episode.flows += 1
         episode.begin(opening.at)
         episode.note(opening.frame)
-        episode.measure(opening.row, tally)
+        episode.measure(opening.flow, tally)
         self._learn_names(episode, opening.names)
         return self._tell(episode, opening.at)
 
-    def answered(self, row: int, *, by_host: bool, at: Nanoseconds, frame: FrameRef) -> None:
+    def answered(self, flow: int, *, by_host: bool, at: Nanoseconds, frame: FrameRef) -> None:
         """Take the other side's first frame: decisive for datagrams only."""
-        thread = self._threads.get(row)
+        thread = self._threads.get(flow)
         if thread is None or not thread.datagrams:
             return
         spoke_only = thread.inbound and by_host and thread.transport != "icmp"
         self._rise(thread, Stage.CONNECTED if spoke_only else Stage.PAYLOAD, at, frame)
 
-    def turned(self, row: int, *, at: Nanoseconds, frame: FrameRef) -> None:
+    def turned(self, flow: int, *, at: Nanoseconds, frame: FrameRef) -> None:
         """Take that the side which began spoke again: what the host sent has arrived."""
-        thread = self._threads.get(row)
+        thread = self._threads.get(flow)
         if thread is not None and thread.datagrams and thread.inbound:
             self._rise(thread, Stage.PAYLOAD, at, frame)
 
-    def connected(self, row: int, *, at: Nanoseconds, frame: FrameRef) -> None:
+    def connected(self, flow: int, *, at: Nanoseconds, frame: FrameRef) -> None:
         """Take that a TCP connection was accepted."""
-        thread = self._threads.get(row)
+        thread = self._threads.get(flow)
         if thread is not None:
             self._rise(thread, Stage.CONNECTED, at, frame)
 
-    def delivered(self, row: int, *, unseen: bool, at: Nanoseconds, frame: FrameRef) -> None:
-        """Take that payload of the on-site host was acknowledged.
-
-        `unseen`: one of the two sides never passed the mirror.
-        """
-        thread = self._threads.get(row)
+    def delivered(self, flow: int, *, at: Nanoseconds, frame: FrameRef) -> None:
+        """Take that payload of the on-site host was acknowledged."""
+        thread = self._threads.get(flow)
         if thread is not None:
-            self._one_way += unseen
-            self._two_way += not unseen
             self._rise(thread, Stage.PAYLOAD, at, frame)
 
-    def media(self, row: int, at: Nanoseconds, frame: FrameRef) -> None:
+    def media(self, flow: int, at: Nanoseconds, frame: FrameRef) -> None:
         """Take that audio or video went out."""
-        thread = self._threads.get(row)
+        thread = self._threads.get(flow)
         if thread is not None:
             self._rise(thread, Stage.MEDIA, at, frame)
 
-    def refused(self, row: int, *, reset: bool, frame: FrameRef) -> None:
+    def refused(self, flow: int, *, reset: bool, frame: FrameRef) -> None:
         """Take a reset or an ICMP error."""
-        thread = self._threads.get(row)
+        thread = self._threads.get(flow)
         if thread is not None:
             thread.episode.reset |= reset
             thread.episode.refused |= not reset
             if thread.episode.stage is Stage.ATTEMPT:
                 thread.episode.note(frame)
 
-    def measure(self, row: int, tally: Tally, at: Nanoseconds, frame: FrameRef) -> None:
+    def measure(self, flow: int, tally: Tally, at: Nanoseconds, frame: FrameRef) -> None:
         """Take the counters of a flow as they stand."""
-        thread = self._threads.get(row)
+        thread = self._threads.get(flow)
         if thread is None:
             return
         episode = thread.episode
-        episode.measure(row, tally)
+        episode.measure(flow, tally)
         episode.last = max(episode.last, at)
         if episode.weigh():
             episode.note(frame)
 
-    def learn(self, row: int, protocol: str, name: Name | None) -> None:
+    def learn(self, flow: int, protocol: str, name: Name | None) -> None:
         """Take what a message of a flow says: its protocol, a name of the far end."""
-        thread = self._threads.get(row)
+        thread = self._threads.get(flow)
         if thread is None:
             return
         if protocol and protocol not in thread.episode.protocols:
@@ -226,31 +222,31 @@ class Judge:
         if name is not None:
             self._learn_names(thread.episode, [name])
             if name.source in TOLD and thread.pending:
-                self._settle(row, thread, [name])
+                self._settle(flow, thread, [name])
 
-    def has(self, row: int) -> bool:
+    def has(self, flow: int) -> bool:
         """Say whether a flow is in the book."""
-        return row in self._threads
+        return flow in self._threads
 
-    def tell(self, row: int, at: Nanoseconds) -> list[AlertEvent]:
+    def tell(self, flow: int, at: Nanoseconds) -> list[AlertEvent]:
         """Alert what is new in a flow's episode."""
-        thread = self._threads.get(row)
+        thread = self._threads.get(flow)
         if thread is None:
             return []
         if thread.pending and thread.episode.stage >= Stage.PAYLOAD:
-            self._settle(row, thread, thread.opening.names)
+            self._settle(flow, thread, thread.opening.names)
         return self._tell(thread.episode, at)
 
-    def end(self, row: int, tally: Tally, last: Nanoseconds) -> FlowJudgement | None:
+    def end(self, flow: int, tally: Tally, last: Nanoseconds) -> FlowJudgement | None:
         """Close a flow and return what is to be said of it, if its host is a camera."""
-        thread = self._threads.get(row)
+        thread = self._threads.get(flow)
         if thread is None:
             return None
         if thread.pending:
-            self._settle(row, thread, thread.opening.names)
-        del self._threads[row]
+            self._settle(flow, thread, thread.opening.names)
+        del self._threads[flow]
         episode = thread.episode
-        episode.close(row, tally)
+        episode.close(flow, tally)
         episode.last = max(episode.last, last)
         episode.weigh()
         self._just_ended = episode
@@ -336,15 +332,6 @@ class Judge:
                 events += self._tell(episode, at)
         return events
 
-    def reconsider(self, camera: Camera, at: Nanoseconds) -> list[AlertEvent]:
-        """Tell what a camera's hosts did, when what is known of it changed."""
-        events = []
-        for host in list(self._by_host):
-            if self._identities.camera_of(host) is camera:
-                for episode in list(self._by_host[host]):
-                    events += self._tell(episode, at)
-        return events
-
     def tell_ended(self, at: Nanoseconds) -> list[AlertEvent]:
         """Alert what the counters of the flow that ended last add."""
         episode, self._just_ended = self._just_ended, None
@@ -401,11 +388,6 @@ class Judge:
             found.append(finding)
         return sorted(found, key=lambda finding: finding.first)
 
-    @property
-    def one_way_mirror(self) -> bool:
-        """Does the mirror show one direction only? Acknowledgements of unseen bytes prove it."""
-        return self._one_way > 0 and self._one_way >= 4 * self._two_way
-
     # ---- inside ------------------------------------------------------------------------------
 
     def _is_permitted(self, camera: Camera, thread: _Thread, names: list[Name]) -> bool:
@@ -419,7 +401,7 @@ class Judge:
             is not None
         )
 
-    def _settle(self, row: int, thread: _Thread, names: list[Name]) -> None:
+    def _settle(self, flow: int, thread: _Thread, names: list[Name]) -> None:
         """Decide on a flow that waited for its name, and put it where it belongs."""
         thread.pending = False
         own = thread.episode
@@ -429,7 +411,7 @@ class Judge:
         if episode is None:
             self._add(own)
             return
-        episode.absorb(own, row)
+        episode.absorb(own, flow)
         thread.episode = episode
         self._learn_names(episode, own.destination.names)
 
@@ -487,8 +469,10 @@ class Judge:
         """Say whether what begins at `at` belongs to an episode: no silence, or a chain."""
         if not episode.is_over(at):
             return True
-        for row in episode.live:  # a quiet flow tells nothing of itself
-            episode.last = max(episode.last, self._last_of(row))
+        for flow in episode.live:  # a quiet flow tells nothing of itself
+            thread = self._threads.get(flow)
+            if thread is not None:
+                episode.last = max(episode.last, self._last_of(flow, thread.opening.row))
         return not episode.is_over(at) or episode.is_chain(at)
 
     def _add(self, episode: Episode) -> None:
@@ -570,10 +554,10 @@ class Judge:
 
     def _tell(self, episode: Episode, at: Nanoseconds) -> list[AlertEvent]:
         """Alert an episode whose stage is above what was told, unless it is permitted."""
+        if self.silent or (episode.told is not None and episode.stage <= episode.told):
+            return []
         camera = self._identities.camera_of(episode.host)
         if camera is None:
-            return []
-        if episode.told is not None and episode.stage <= episode.told:
             return []
         self._attribute(episode)
         rule = rule_of(episode, self._site)

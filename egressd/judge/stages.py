@@ -67,7 +67,7 @@ class Episode:
     local_port: int | None = None
     flows: int = 0
     tally: Tally = field(default_factory=Tally)  # all flows together
-    live: dict[int, Tally] = field(default_factory=dict)
+    live: dict[int, Tally] = field(default_factory=dict)  # by the flow's id
     protocols: list[str] = field(default_factory=list)
     evidence: list[FrameRef] = field(default_factory=list)
     connected: bool = False  # an end accepted or answered, whatever the bytes
@@ -81,20 +81,20 @@ class Episode:
     weighed: bool = False  # whether it is permitted has been decided
     onsets: list[Nanoseconds] = field(default_factory=list)  # when its flows began, lately
 
-    def measure(self, row: int, tally: Tally) -> None:
+    def measure(self, flow: int, tally: Tally) -> None:
         """Take the counters of a flow that goes on."""
-        before = self.live.get(row)
+        before = self.live.get(flow)
         if before is not None:
             self.tally.subtract(before)
         self.tally.add(tally)
-        self.live[row] = tally
+        self.live[flow] = tally
 
-    def close(self, row: int, tally: Tally) -> None:
+    def close(self, flow: int, tally: Tally) -> None:
         """Take the last counters of a flow."""
-        self.measure(row, tally)
-        del self.live[row]
+        self.measure(flow, tally)
+        del self.live[flow]
 
-    def absorb(self, other: Episode, row: int) -> None:
+    def absorb(self, other: Episode, flow: int) -> None:
         """Take over an episode of one flow that turned out to belong here."""
         self.flows += other.flows
         self.first = min(self.first, other.first)
@@ -106,8 +106,8 @@ class Episode:
         for protocol in other.protocols:
             if protocol not in self.protocols:
                 self.protocols.append(protocol)
-        if row in other.live:
-            self.measure(row, other.live[row])
+        if flow in other.live:
+            self.measure(flow, other.live[flow])
         self.reach(other.stage)
         self.begin(other.first)
         self.weigh()

@@ -242,10 +242,37 @@ def test_a_host_is_told_once_and_once_more_when_it_says_so_itself(run: Run) -> N
     assert (low, mac, hops) == (0x0A141E0B, 0x4419B6A00001, 64)
 
 
+def test_a_gateway_is_told_once(run: Run) -> None:
+    said = run(
+        camera.says(b"one", to=FAR, port=9000),
+        camera.says(b"two", to="198.51.100.7", port=9000),
+        camera.says(b"three", to="10.20.0.77", port=9000),
+    )
+    assert [(look.side, look.b_lo) for look in said.of(Kind.GATEWAY)] == [(1, 0xCB007137)]
+
+
+def test_addresses_that_take_turns_behind_a_mac_are_told(run: Run) -> None:
+    other = replace(camera, ip="10.20.30.99")
+    said = run(*(host.says(b"x", to=FAR, port=port) for port in (1, 2) for host in (camera, other)))
+    turns = [said.hosts[look.row][0][2] & 0xFF for look in said.of(Kind.TURN)]
+    assert turns == [99, 11, 99]
+
+
+def test_a_mirror_that_shows_one_direction_only_is_told(run: Run) -> None:
+    unseen = [
+        camera.gets(Segment(9001, ack, ACK, b"ok"), by="198.51.100.7", port=443)
+        for ack in (1001, 1101)
+    ]
+    both = (*HANDSHAKE, out(1001, 9001, b"hello"), back(9001, 1006))
+    said = run(*unseen, *both)
+    assert [look.detail for look in said.of(Kind.MIRROR)] == [1, 0]
+
+
 def test_a_udp_exchange_is_answered_and_turned(run: Run) -> None:
     question = camera.says(b"one", to=FAR, port=9000)
     said = run(question, camera.is_told(b"two", by=FAR, port=9000), question)
     assert [(look.kind, look.side) for look in said.looks if look.kind != Kind.HOST] == [
+        (Kind.GATEWAY, 1),
         (Kind.NEW, 0),
         (Kind.PAYLOAD, 0),
         (Kind.ANSWERED, 1),

@@ -82,7 +82,7 @@ class Bench:
             Clouds(),  # type: ignore[arg-type]  # answers what the judge asks
             Nowhere(),
             self.policy,
-            lambda row: self.quiet.get(row, 0),
+            lambda flow, _: self.quiet.get(flow, 0),
         )
         self.rows = 0
 
@@ -92,7 +92,7 @@ class Bench:
         """Begin a TCP flow of the camera; return its row."""
         self.rows += 1
         values: dict[str, object] = {
-            "row": self.rows, "host": 2, "remote_ip": FAR, "remote_port": port,
+            "flow": self.rows, "row": self.rows, "host": 2, "remote_ip": FAR, "remote_port": port,
             "local_port": 40_000 + self.rows, "protocol": 6, "direction": Direction.OUTBOUND,
             "names": [Name(name, NameSource.DNS, at) for name in names],
             "at": at, "frame": FrameRef("x", self.rows),
@@ -106,7 +106,7 @@ class Bench:
         return self.judge.tell(row, at)
 
     def delivers(self, row: int, at: int) -> list[AlertEvent]:
-        self.judge.delivered(row, unseen=False, at=at, frame=FrameRef("x", row))
+        self.judge.delivered(row, at=at, frame=FrameRef("x", row))
         return self.judge.tell(row, at)
 
     def tells(self, row: int, name: str, at: int) -> list[AlertEvent]:
@@ -268,9 +268,7 @@ def test_a_lookup_of_a_cloud_is_a_finding_and_answers_are_not_counted() -> None:
 
 def test_a_mirror_of_one_direction_leaves_udp_undecided() -> None:
     bench = Bench()
-    for number in range(4):
-        row = bench.opens(number * SECOND)
-        bench.judge.delivered(row, unseen=True, at=SECOND, frame=FrameRef("x", row))
+    bench.judge.one_way_mirror = True
     bench.opens(9 * SECOND, protocol=17, port=32_100)
     assert [alert.finding.stage_undecidable for alert in bench.alerts] == [True]
 

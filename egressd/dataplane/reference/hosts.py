@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from egressd.model import Bytes, Nanoseconds
 
 HOSTS = 65_536
+GATEWAYS = 2048  # MACs of off-site ends that are told apart
 OFF_SITE_ROW, OTHERS_ROW = 0, 1
 
 SECOND = 1_000_000_000
@@ -93,6 +94,8 @@ class HostBook:
         self.rows = [Host(OFF_SITE_ROW), Host(OTHERS_ROW)]
         self._of_ip: dict[tuple[int, int], list[Host]] = {}
         self._spoken = 0
+        self._speakers: dict[int, Host] = {}  # MAC -> the IPv4 host that spoke last behind it
+        self._gateways: set[int] = set()
 
     @property
     def others(self) -> Host:
@@ -130,6 +133,22 @@ class HostBook:
         """Take that a host sent a packet: its address is its own until another speaks."""
         self._spoken += 1
         host.spoke = self._spoken
+
+    def takes_turn(self, host: Host) -> bool:
+        """Say whether an IPv4 host spoke where another behind its MAC did so last."""
+        if not host.is_real or host.version != 4 or host.mac == NO_MAC:
+            return False
+        before = self._speakers.get(host.mac)
+        self._speakers[host.mac] = host
+        return before is not None and before is not host
+
+    def is_new_gateway(self, mac: int) -> bool:
+        """Say whether off-site ends have this MAC for the first time."""
+        if mac in self._gateways:
+            return False
+        if len(self._gateways) < GATEWAYS:
+            self._gateways.add(mac)
+        return True
 
     def speaker_of(self, version: int, ip: int) -> Host | None:
         """Return the host that spoke last with an address."""

@@ -23,7 +23,10 @@ class Kind(IntEnum):
     PROGRESS = 8  # the on-site `side` has sent another 16,000 bytes
     RESET = 9  # RST from `side`
     REFUSED = 10  # an ICMP error answered `side`'s peer
-    ENDED = 11  # timed out, closed, evicted, or the end of the input: `detail`
+    ENDED = 11  # timed out, closed, evicted, end of the input: `detail`; `side` opened it
+    GATEWAY = 12  # `side` is off site and behind a MAC that no off-site end had before
+    TURN = 13  # a host, where another address behind its MAC spoke last
+    MIRROR = 14  # `detail` 1: the mirror shows one direction only, 0: both after all
 
 
 class End(IntEnum):
@@ -61,5 +64,13 @@ class Look:
     payload_bytes_b: Bytes = 0
     hops: int = 0  # HOST: the hop limit it sends with, 0 until that is known
     stream: int = 0  # where in its stream the payload of a segment begins
+    watched: bool = False  # one end of the flow is off site
+    version: int = 0
+    a_hi: int = 0
+    a_lo: int = 0
+    b_hi: int = 0
+    b_lo: int = 0
     cut: bool = False
+    shed: bool = False  # ENDED: its host has the totals
+    order: int = 0  # counts the looks of a run
     payload: bytes = b""

@@ -65,7 +65,8 @@ FLOWS_AT_LEAST = 1024
 SWEEP_FRAMES = 1024  # the table is swept a piece every so many frames
 SWEEP_ROWS = 1024  # or once a second, so many rows at a time
 EVICT_ROWS = 4096  # looked at for each eviction
-EVICT_FLOWS = 256  # evicted at a time
+EVICT_FLOWS = 256  # evicted at a time, at most
+EVICT_ENOUGH = 64  # and at least, where so many have a row looked at
 
 PROGRESS_BYTES = 16_000  # a quarter of what makes a transfer
 PROGRESS_STEPS = 4
@@ -134,6 +135,9 @@ class ReferencePlane:
         self._next_sweep = self._moment.now
         self._sweep_hand = 0
         self._evict_hand = 0
+        self._told = 0  # looks
+        self._acknowledged = [0, 0]  # payload seen, and payload never seen
+        self._one_way_mirror = False
 
     # ---- feeding --------------------------------------------------------------------------------
 
@@ -250,6 +254,7 @@ class ReferencePlane:
             hops = 0 if dst == Place.GROUP else packet.hops  # groups get hop limits of their own
             sender = self._host(version, packet.src, layer.src_mac, hops)
             self._hosts.speaks(sender)
+            self._speak(sender)
             flow.sides[0].host = sender.row
         if dst == Place.ON_SITE:
             # A packet to an address carries the next hop's MAC, which need not be the host's.
@@ -265,6 +270,10 @@ class ReferencePlane:
         )
         if not flow.watched:
             return
+        away = 1 if src == Place.ON_SITE else 0
+        gateway = flow.sides[away].mac
+        if gateway != NO_MAC and self._hosts.is_new_gateway(gateway):
+            self._look(Kind.GATEWAY, flow, away)
         host = self._hosts.rows[flow.sides[0].host or flow.sides[1].host]
         if host.may_contact(self._moment.now):
             self._unannounced = flow  # told when its first frame has been charged
@@ -295,6 +304,11 @@ class ReferencePlane:
             host.hops = hops
             self._host_look(host, 2)
 
+    def _speak(self, host: Host) -> None:
+        """Tell that a host spoke where another address behind its MAC did so last."""
+        if self._hosts.takes_turn(host):
+            self._host_look(host, 0, Kind.TURN)
+
     def _announce(self) -> None:
         """Tell a new flow, with its first frame in its counters."""
         flow, self._unannounced = self._unannounced, None
@@ -318,6 +332,7 @@ class ReferencePlane:
         if side == 1 and not flow.answered:
             flow.answered = True
             self._hear(self._hosts.rows[sent.host], packet.hops)
+            self._speak(self._hosts.rows[sent.host])
             if flow.watched and flow.protocol != TCP:  # TCP says more than that itself
                 self._look(Kind.ANSWERED, flow, side)
         if flow.sender is None:
@@ -371,9 +386,21 @@ class ReferencePlane:
         news = follow(sent.stream, got.stream, segment, sender_sent=sent.payload > 0)
         # Only what the on-site side sent is of interest, seen or inferred.
         if flow.watched and ((news & 1 and got.host) or (news & 2 and sent.host)):
+            if not flow.shed:
+                unseen = bool(news & 2) or not (sent.own_frames and got.own_frames)
+                self._weigh_mirror(flow, 1 - side, unseen=unseen)
             self._look(Kind.DELIVERED, flow, 1 - side, detail=news)
         if sent.stream.fin_acked and got.stream.fin_acked:
             flow.finished = True
+
+    def _weigh_mirror(self, flow: Flow, side: int, *, unseen: bool) -> None:
+        """Weigh whether the mirror shows one direction only: ACKs of unseen bytes prove it."""
+        self._acknowledged[unseen] += 1
+        seen, lost = self._acknowledged
+        one_way = lost > 0 and lost >= 4 * seen
+        if one_way != self._one_way_mirror:
+            self._one_way_mirror = one_way
+            self._look(Kind.MIRROR, flow, side, detail=int(one_way))
 
     def _payload_look(self, flow: Flow, side: int, packet: Packet) -> None:
         """Write a payload look, within the host's budget."""
@@ -476,13 +503,16 @@ class ReferencePlane:
             detail, flow.id, 0, ends.protocol, ends.a_port, ends.b_port, a.host, b.host,
             a.own_bytes, b.own_bytes, a.own_frames, b.own_frames, a.payload, b.payload,
         )  # fmt: skip
+        look.watched, look.version = flow.watched, ends.version
+        look.a_hi, look.a_lo = divmod(ends.a, 1 << 64)
+        look.b_hi, look.b_lo = divmod(ends.b, 1 << 64)
         if not flow.shed or kind in {Kind.PAYLOAD, Kind.ENDED}:
             self._looks.append(look)
         return look
 
-    def _host_look(self, host: Host, detail: int) -> None:
+    def _host_look(self, host: Host, detail: int, kind: Kind = Kind.HOST) -> None:
         moment = self._moment
-        look = Look(Kind.HOST, 0, host.row, moment.now, moment.number, moment.source, detail)
+        look = Look(kind, 0, host.row, moment.now, moment.number, moment.source, detail)
         look.hops = host.hops
         self._looks.append(look)
 
@@ -498,7 +528,8 @@ class ReferencePlane:
             home, away = (a, b) if a.host else (b, a)
             self._hosts.rows[home.host].keep_totals(home, away)
         if self._all_flows or flow.touched or (flow.watched and not flow.shed):
-            self._look(Kind.ENDED, flow, 0, detail=reason).last = flow.last
+            look = self._look(Kind.ENDED, flow, int(flow.opener_b), detail=reason)
+            look.last, look.shed = flow.last, flow.shed
         self._flows.remove(flow)
 
     def _sweep(self) -> None:
@@ -516,9 +547,9 @@ class ReferencePlane:
                     return
 
     def _evict(self) -> None:
-        """Make room: unanswered and finished flows first, else the longest silent one."""
+        """Make room: unanswered and finished flows first, else those that are silent longest."""
         ended = 0
-        oldest: Flow | None = None
+        others: list[Flow] = []
         for _ in range(min(EVICT_ROWS, len(self._flows.rows))):
             if self._evict_hand >= len(self._flows.rows):
                 self._evict_hand = 0
@@ -532,10 +563,20 @@ class ReferencePlane:
                 ended += 1
                 if ended >= EVICT_FLOWS:
                     return
-            elif oldest is None or flow.last < oldest.last:
-                oldest = flow
-        if ended == 0 and oldest is not None:
-            self._end(oldest, End.EVICTED)
+            else:
+                others.append(flow)
+        if ended == 0 and others:
+            self._evict_oldest(others)
+
+    def _evict_oldest(self, flows: list[Flow]) -> None:
+        """End those that are silent longest, within a factor of two."""
+        now = self._moment.now
+        ages = [max(0, now - flow.last).bit_length() for flow in flows]
+        ranked = sorted(ages, reverse=True)
+        least = ranked[EVICT_ENOUGH - 1] if len(ranked) >= EVICT_ENOUGH else 0
+        oldest = [flow for flow, age in zip(flows, ages, strict=True) if age >= least]
+        for flow in oldest[:EVICT_FLOWS]:
+            self._end(flow, End.EVICTED)
 
     def live_rows(self) -> list[int]:
         """Return the rows of all flows that go on, in the order they began."""
@@ -555,6 +596,9 @@ class ReferencePlane:
     def drain(self, buffer: object) -> list[Look]:  # noqa: ARG002 - payloads were copied already
         """Return the looks written since the last drain."""
         looks, self._looks = self._looks, []
+        for look in looks:
+            self._told += 1
+            look.order = self._told
         return looks
 
     def id_of(self, row: int) -> int:

@@ -1,0 +1,198 @@
+"""What hosts did before they turned out to be cameras.
+
+A host that nobody judges costs no more than this: its looks are kept, unread where a glance tells
+that they say nothing of what the host is. When it is recognised the engine reads them as if they
+came now. Bounded: the host with the longest past forgets the older half of it, and what its flows
+had sent stays as a sum. Compiled, because most looks of most sites end here.
+"""
+
+import cython
+
+from egressd.dataplane.looks import LookKind
+from egressd.decode.glance import glance_dns, glance_hello
+from egressd.judge.stages import Tally
+
+MAXIMUM_LOOKS = 65_536
+
+NEW = cython.declare(cython.int, LookKind.NEW)
+PAYLOAD = cython.declare(cython.int, LookKind.PAYLOAD)
+ENDED = cython.declare(cython.int, LookKind.ENDED)
+UDP = cython.declare(cython.int, 17)
+DNS_PORT = cython.declare(cython.int, 53)
+NTP_PORT = cython.declare(cython.int, 123)
+DNS_ANSWER = cython.declare(cython.int, 0x80)  # RFC 1035 4.1.1, QR
+TLS_HANDSHAKE = cython.declare(cython.int, 0x16)
+
+
+class Forgotten:
+    """The sums of flows that are no longer told apart."""
+
+    def __init__(self) -> None:
+        self.flows = 0
+        self.tally = Tally()
+
+    def add(self, look) -> None:
+        """Take the last counters of a flow that left the site."""
+        self.flows += 1
+        self.tally.add(tally_of(look, 0 if look.host_a else 1))
+
+
+@cython.cclass
+class Past:
+    """Looks by host, in the order they came.
+
+    `followed` are the hosts whose looks are read at once; the engine adds to it. `is_news` says
+    of a host and a name whether the name may tell what the host is, of a host and "" whether it
+    does not yet count as a resolver.
+    """
+
+    _followed: set
+    _is_news: object
+    _maximum: cython.Py_ssize_t
+    _count: cython.Py_ssize_t
+    _looks: dict
+    _forgotten: dict
+    _tls: set  # flows whose hello needed a glance only
+    _read: set  # flows of which more was read
+    evicted = cython.declare(cython.Py_ssize_t, visibility="public")  # looks
+
+    def __init__(self, followed: set, is_news: object, maximum: int = MAXIMUM_LOOKS) -> None:
+        self._followed = followed
+        self._is_news = is_news
+        self._maximum = maximum
+        self._looks = {}
+        self._forgotten = {}
+        self._tls = set()
+        self._read = set()
+        self._count = 0
+        self.evicted = 0
+
+    def sort_out(self, looks: list) -> list:
+        """Keep the looks of hosts that nobody follows; return those that are to be read now.
+
+        What is to be read only for what its host is, is among both.
+        """
+        out: list = []
+        kind: cython.int
+        for look in looks:
+            kind = look.kind
+            if kind < NEW or kind > ENDED:
+                out.append(look)
+                continue
+            a = look.host_a
+            b = look.host_b
+            if a in self._followed or b in self._followed:
+                out.append(look)
+                continue
+            host = concerned(look)
+            if host:
+                self._keep(host, look)
+            if kind == PAYLOAD:
+                if not host or not self._glance(look, b if look.side else a):
+                    self._read.add(look.flow)
+                    out.append(look)
+            elif kind == ENDED:
+                self._tls.discard(look.flow)
+                if look.flow in self._read:
+                    self._read.discard(look.flow)
+                    out.append(look)
+        return out
+
+    def take(self, hosts: object) -> list:
+        """Hand out and drop what hosts did, in the order it came."""
+        taken: list = []
+        for host in hosts:
+            looks = self._looks.pop(host, None)
+            if looks is not None:
+                taken += looks
+                self._count -= len(looks)
+        taken.sort(key=order_of)
+        for look in taken:
+            self._tls.discard(look.flow)
+        return taken
+
+    def take_forgotten(self, host: int) -> object:
+        """Hand out and drop the sums of what was forgotten of a host."""
+        return self._forgotten.pop(host, None)
+
+    @cython.cfunc
+    def _keep(self, host: object, look: object):
+        known: list = self._looks.get(host)
+        if known is None:
+            known = []
+            self._looks[host] = known
+        known.append(look)
+        self._count += 1
+        if self._count > self._maximum:
+            self._forget()
+
+    @cython.cfunc
+    def _forget(self):
+        """Drop the older half of the longest past."""
+        host = None
+        longest: cython.Py_ssize_t = -1
+        for one, kept in self._looks.items():
+            if len(kept) > longest:
+                host = one
+                longest = len(kept)
+        looks: list = self._looks[host]
+        half: cython.Py_ssize_t = (len(looks) + 1) // 2
+        i: cython.Py_ssize_t
+        for i in range(half):
+            look = looks[i]
+            if look.kind == ENDED and look.watched and not look.shed:
+                if host not in self._forgotten:
+                    self._forgotten[host] = Forgotten()
+                self._forgotten[host].add(look)
+        del looks[:half]
+        self._count -= half
+        self.evicted += half
+
+    @cython.cfunc
+    def _glance(self, look: object, sender: object) -> cython.bint:
+        """Say whether a message tells nothing of what its sender is."""
+        payload: bytes = look.payload
+        name: object = None
+        if look.protocol == UDP:
+            if look.port_a != DNS_PORT and look.port_b != DNS_PORT:
+                return False
+            name = glance_dns(payload)
+            if name == "" and not payload[2] & DNS_ANSWER:
+                return True
+        elif look.flow in self._tls:
+            return True
+        elif look.stream == 0 and payload[0] == TLS_HANDSHAKE:
+            name = glance_hello(payload)
+            if name is not None:
+                self._tls.add(look.flow)
+            if name == "":
+                return True
+        if name is None:
+            return False
+        return not sender or not self._is_news(sender, name)
+
+
+def concerned(look: object) -> object:
+    """Return whose contacts a look may be of, 0 where it is of no contact.
+
+    On site, only who asked which resolver and time server.
+    """
+    if look.watched:
+        return look.host_a or look.host_b
+    if look.port_b == DNS_PORT or look.port_b == NTP_PORT:
+        return look.host_a if look.host_b else 0
+    if look.port_a == DNS_PORT or look.port_a == NTP_PORT:
+        return look.host_b if look.host_a else 0
+    return 0
+
+
+def tally_of(look: object, home: int) -> Tally:
+    """Return a flow's counters at a look, seen from one side."""
+    if home:
+        return Tally(look.own_bytes_b, look.own_bytes_a, look.own_frames_b, look.own_frames_a)
+    return Tally(look.own_bytes_a, look.own_bytes_b, look.own_frames_a, look.own_frames_b)
+
+
+def order_of(look: object) -> int:
+    """Return the place of a look among all of a run."""
+    return look.order
