@@ -2,8 +2,8 @@
 
 A host that nobody judges costs no more than this: its looks are kept, unread where a glance tells
 that they say nothing of what the host is. When it is recognised the engine reads them as if they
-came now. Bounded: the host with the longest past forgets the older half of it, and what its flows
-had sent stays as a sum. Compiled, because most looks of most sites end here.
+came now. Bounded: hosts with long pasts forget the older half of them, and what their flows had
+sent stays as a sum. Compiled, because most looks of most sites end here.
 """
 
 import cython
@@ -128,25 +128,22 @@ class Past:
 
     @cython.cfunc
     def _forget(self):
-        """Drop the older half of the longest past."""
-        host = None
-        longest: cython.Py_ssize_t = -1
-        for one, kept in self._looks.items():
-            if len(kept) > longest:
-                host = one
-                longest = len(kept)
-        looks: list = self._looks[host]
-        half: cython.Py_ssize_t = (len(looks) + 1) // 2
-        i: cython.Py_ssize_t
-        for i in range(half):
-            look = looks[i]
-            if look.kind == ENDED and look.watched and not look.shed:
-                if host not in self._forgotten:
-                    self._forgotten[host] = Forgotten()
-                self._forgotten[host].add(look)
-        del looks[:half]
-        self._count -= half
-        self.evicted += half
+        """Drop the older half of each past that is as long as most or longer."""
+        average: cython.Py_ssize_t = self._count // len(self._looks)
+        half: cython.Py_ssize_t
+        for host, known in self._looks.items():
+            looks: list = known
+            if len(looks) < average:
+                continue
+            half = (len(looks) + 1) // 2
+            for look in looks[:half]:
+                if look.kind == ENDED and look.watched and not look.shed:
+                    if host not in self._forgotten:
+                        self._forgotten[host] = Forgotten()
+                    self._forgotten[host].add(look)
+            del looks[:half]
+            self._count -= half
+            self.evicted += half
 
     @cython.cfunc
     def _glance(self, look: object, sender: object) -> cython.bint:

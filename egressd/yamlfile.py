@@ -241,6 +241,8 @@ class _Builder:
         elif isinstance(event, yaml.CollectionEndEvent):
             self._stack.pop()
         elif isinstance(event, yaml.AliasEvent):
+            if self._stack and self._stack[-1].key is None:
+                raise self._error(event, f"a key is the alias *{event.anchor}; write a word as key")
             self._refuse(event, f"the alias *{event.anchor} is not read; write the value out")
             self._place(None, self._node(event))
         elif isinstance(event, yaml.DocumentStartEvent):

@@ -149,6 +149,7 @@ BROKEN = {
     "open bracket": (b"a: [1", "did not find expected ',' or ']'"),
     "two documents": (b"--- 1\n--- 2", "f:2:1: a second document begins"),
     "key of lists": (b"? [a]\n: b", "f:1:3: a key is a list or a mapping"),
+    "key of an alias": (b"*a :", "f:1:1: a key is the alias *a; write a word as key"),
     "version": (b"%YAML 1.1\n--- 1", "f:1:1: files are read by the rules of YAML 1.2"),
     "latin-1": ("a: é".encode("latin-1"), "f:1:4: byte 0xe9 is not UTF-8"),
     "utf-16": ("a: b".encode("utf-16"), "f:1:1: byte 0xff is not UTF-8"),

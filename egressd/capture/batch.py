@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Buffer  # type: ignore[attr-defined]
 
-BATCH_FRAMES = 8192
+BATCH_FRAMES = 2048
 
 
 @dataclass(slots=True, frozen=True)

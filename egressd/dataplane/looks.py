@@ -38,6 +38,7 @@ class Look:
     time = cython.declare(int64_t, visibility="public")
     number = cython.declare(uint64_t, visibility="public")
     source = cython.declare(cython.int, visibility="public")
+    index = cython.declare(uint32_t, visibility="public")  # of its frame in the batch
     detail = cython.declare(cython.int, visibility="public")
     protocol = cython.declare(cython.int, visibility="public")
     port_a = cython.declare(cython.int, visibility="public")

@@ -25,6 +25,7 @@ class Look:
     time: int
     number: int
     source: int
+    index: int
     detail: int
     protocol: int
     port_a: int

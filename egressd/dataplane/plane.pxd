@@ -17,6 +17,7 @@ cdef struct Event:  # a look before it is drained
     uint32_t row
     uint32_t length
     uint32_t stream
+    uint32_t index  # of its frame in the batch
     uint16_t source
     uint8_t kind
     uint8_t side
@@ -46,11 +47,11 @@ cdef class Plane:
     cdef uint32_t evict_hand
     cdef uint32_t row
     cdef uint64_t number
+    cdef uint32_t index
     cdef uint16_t source
     cdef uint64_t wire
     cdef int stop
     cdef int unannounced
-    cdef int ahead
     cdef uint32_t[::1] ages
     cdef uint64_t looks
     cdef uint64_t seen_acknowledged

@@ -16,7 +16,7 @@ import cython
 from cython.cimports.cython.view import array as cython_array
 from cython.cimports.egressd.dataplane.flows import FlowTable, HostTable, mix
 from cython.cimports.egressd.dataplane.fragments import FragmentTable
-from cython.cimports.egressd.dataplane.frames import Frame, u16, u32, u64
+from cython.cimports.egressd.dataplane.frames import Frame, soon, u16, u32, u64
 from cython.cimports.egressd.dataplane.tcp import track
 from cython.cimports.libc.stdint import int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
@@ -94,7 +94,7 @@ IDLE_CLOSED = cython.declare(int64_t, 60 * SECOND)
 IDLE_OTHER = cython.declare(int64_t, 300 * SECOND)
 
 EVENTS = cython.declare(cython.Py_ssize_t, 8192)
-AHEAD = cython.declare(cython.Py_ssize_t, 6)  # frames
+AHEAD = cython.declare(cython.Py_ssize_t, 12)  # frames
 EVENTS_SPARE = cython.declare(cython.Py_ssize_t, 640)  # most that one frame can write
 ENDS_SPARE = cython.declare(uint64_t, 640)  # flows that one frame can end: their rows still cool
 ROWS_SPARE = cython.declare(uint32_t, 32)  # more than one frame can begin flows
@@ -191,9 +191,11 @@ class Plane:
                     or self.stop
                 ):
                     break
-                # Read a byte of a frame further on: its memory comes while this one is worked on.
-                if i + AHEAD < count and captured[i + AHEAD]:
-                    self.ahead ^= buf[offset[i + AHEAD]]
+                # The headers of a frame further on come while this one is worked on.
+                if i + AHEAD < count and captured[i + AHEAD] > 64:
+                    soon(buf, offset[i + AHEAD])
+                    soon(buf, offset[i + AHEAD] + 64)
+                self.index = cython.cast(uint32_t, i)
                 self.begin(time[i], number[i], source[i], captured[i], wire[i])
                 status = self.frame.open_link(
                     buf, offset[i], captured[i], wire[i], self.linktypes[source[i]]
@@ -978,6 +980,7 @@ class Plane:
         self.events[at].row = row
         self.events[at].time = self.now
         self.events[at].number = self.number
+        self.events[at].index = self.index
         self.events[at].source = self.source
         self.events[at].offset = 0
         self.events[at].length = 0
@@ -1123,6 +1126,25 @@ class Plane:
             row += 1
         return 0
 
+    def advance(self, now: int, start: int) -> int:
+        """End the flows from row `start` on that are silent too long at `now`.
+
+        Return the row to go on from after a drain, or -1 where there is none.
+        """
+        row: uint32_t
+        self.now = max(self.now, now)
+        for row in range(start, self.table.high):
+            if (
+                self.event_count + EVENTS_SPARE > EVENTS
+                or self.ended - self.ended_before + ENDS_SPARE > EVENTS
+            ):
+                return row
+            if not self.table.rows[row].flags & GONE and self.now - self.table.rows[
+                row
+            ].last > self.idle_limit(row):
+                self.end(row, E_TIMEOUT)
+        return -1
+
     def live_rows(self) -> list:
         """Return the rows of all flows that go on, in the order they began."""
         row: uint32_t
@@ -1156,6 +1178,7 @@ class Plane:
             look.row = row
             look.time = self.events[i].time
             look.number = self.events[i].number
+            look.index = self.events[i].index
             look.source = self.events[i].source
             look.detail = self.events[i].detail
             look.hops = self.events[i].fresh
@@ -1290,6 +1313,11 @@ class Plane:
             },
             "unknown": {f"0x{i:04x}": self.unknown[i] for i in range(65_536) if self.unknown[i]},
         }
+
+    @property
+    def last_frame(self) -> int:
+        """The time of the newest frame, in nanoseconds; 0 before there is one."""
+        return self.last
 
     @property
     def live_flows(self) -> int:

@@ -30,7 +30,8 @@ SEED = 12345
 ANSWERED, CONNECTED, RESET, REFUSED, OPENER_B, OPENER_KNOWN = 1, 2, 4, 8, 16, 32
 WATCHED, CARRIER, SHED, ERROR, FINISHED = 128, 512, 1024, 2048, 16384
 
-COLUMNS = [column.name for column in fields(Look)]
+# `index` tells of the batch, and not of the frames.
+COLUMNS = [column.name for column in fields(Look) if column.name != "index"]
 
 
 @dataclass(frozen=True, slots=True)

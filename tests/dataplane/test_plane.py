@@ -23,9 +23,11 @@ from both_planes import (
     fast,
     slow,
 )
-from frames import camera, office_pc, recorder
+from frames import batch_of, camera, office_pc, recorder
 from wrappers import WRAPPERS, Wrapper, packet_of, tunnel, udp_tunnel
 
+from egressd.dataplane.plane import Plane
+from egressd.dataplane.reference import ReferencePlane
 from egressd.dataplane.reference.looks import End, Kind
 from pcaps.generator import wire
 from pcaps.generator.lan import START
@@ -640,3 +642,14 @@ def test_coverage_counts_what_was_seen(run: Run) -> None:
     assert counters["wire_bytes"] == len(SAID) + len(long)
     assert counters["captured_bytes"] == 40 + len(long)
     assert counters["malformed"] == {"link header cut": 1, "transport header cut": 1}
+
+
+@pytest.mark.parametrize("make", [Plane, ReferencePlane], ids=["fast", "reference"])
+def test_a_look_tells_the_row_of_its_frame(make: type[Plane] | type[ReferencePlane]) -> None:
+    plane = make([(0x0A140000, 16, 4)], 0)
+    plane.add_source(0, 1)
+    batch = batch_of(*(camera.says(b"x", to=FAR, port=port) for port in range(1, 9)))
+    assert plane.feed(batch, 0) == batch.count
+    looks = [look for look in plane.drain(batch.buffer) if look.kind == Kind.PAYLOAD]
+    assert [batch.number[look.index] for look in looks] == [look.number for look in looks]
+    assert len(looks) == 8

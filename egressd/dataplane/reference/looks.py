@@ -72,5 +72,6 @@ class Look:
     b_lo: int = 0
     cut: bool = False
     shed: bool = False  # ENDED: its host has the totals
+    index: int = 0  # of its frame in the batch
     order: int = 0  # counts the looks of a run
     payload: bytes = b""

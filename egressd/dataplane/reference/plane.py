@@ -83,6 +83,7 @@ class Moment:
     number: int = 0
     source: int = 0
     wire: Bytes = 0
+    index: int = 0  # in the batch
 
 
 @dataclass(slots=True)
@@ -153,7 +154,7 @@ class ReferencePlane:
                 return row
             at, captured = batch.offset[row], batch.captured[row]
             source = batch.source[row]
-            moment = Moment(batch.time[row], batch.number[row], source, batch.wire[row])
+            moment = Moment(batch.time[row], batch.number[row], source, batch.wire[row], row)
             self._begin(moment, captured)
             self._walk_frame(bytes(view[at : at + captured]), self._linktypes.get(source, 0xFFFF))
         return batch.count
@@ -503,7 +504,7 @@ class ReferencePlane:
             detail, flow.id, 0, ends.protocol, ends.a_port, ends.b_port, a.host, b.host,
             a.own_bytes, b.own_bytes, a.own_frames, b.own_frames, a.payload, b.payload,
         )  # fmt: skip
-        look.watched, look.version = flow.watched, ends.version
+        look.watched, look.version, look.index = flow.watched, ends.version, self._moment.index
         look.a_hi, look.a_lo = divmod(ends.a, 1 << 64)
         look.b_hi, look.b_lo = divmod(ends.b, 1 << 64)
         if not flow.shed or kind in {Kind.PAYLOAD, Kind.ENDED}:
@@ -513,7 +514,7 @@ class ReferencePlane:
     def _host_look(self, host: Host, detail: int, kind: Kind = Kind.HOST) -> None:
         moment = self._moment
         look = Look(kind, 0, host.row, moment.now, moment.number, moment.source, detail)
-        look.hops = host.hops
+        look.hops, look.index = host.hops, moment.index
         self._looks.append(look)
 
     # ---- the end of flows -----------------------------------------------------------------------
@@ -577,6 +578,18 @@ class ReferencePlane:
         oldest = [flow for flow, age in zip(flows, ages, strict=True) if age >= least]
         for flow in oldest[:EVICT_FLOWS]:
             self._end(flow, End.EVICTED)
+
+    def advance(self, now: Nanoseconds, start: int) -> int:
+        """End the flows from row `start` on that are silent too long at `now`.
+
+        Return the row to go on from after a drain, or -1 where there is none.
+        """
+        self._moment.now = max(self._moment.now, now)
+        for row in range(start, len(self._flows.rows)):
+            flow = self._flows.rows[row]
+            if not flow.gone and self._moment.now - flow.last > flow.idle_limit:
+                self._end(flow, End.TIMEOUT)
+        return -1
 
     def live_rows(self) -> list[int]:
         """Return the rows of all flows that go on, in the order they began."""
@@ -679,6 +692,11 @@ class ReferencePlane:
             },
             "unknown": {f"0x{kind:04x}": self._unknown[kind] for kind in sorted(self._unknown)},
         }
+
+    @property
+    def last_frame(self) -> Nanoseconds:
+        """The time of the newest frame; 0 before there is one."""
+        return self._totals.last
 
     @property
     def live_flows(self) -> int:
