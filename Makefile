@@ -6,7 +6,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # What decides whether the compiled modules are current; tests/test_packaging.py compares it with setup.py.
 COMPILED := $(filter-out %/__init__.py,$(wildcard egressd/dataplane/*.py egressd/*/*.pxd)) \
-            egressd/capture/records.py egressd/decode/dns.py
+            egressd/capture/blocks.py egressd/capture/records.py egressd/decode/dns.py \
+            egressd/decode/glance.py egressd/past.py
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .PHONY: demo test lint fix accept bench

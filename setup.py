@@ -11,6 +11,7 @@ from setuptools import Extension, setup
 
 COMPILED = [
     *(path for path in Path("egressd/dataplane").glob("*.py") if path.name != "__init__.py"),
+    Path("egressd/capture/blocks.py"),
     Path("egressd/capture/records.py"),
     Path("egressd/decode/dns.py"),
     Path("egressd/decode/glance.py"),

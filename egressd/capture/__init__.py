@@ -1,1 +1,1 @@
-"""Where frames come from: capture files now, the mirror port's ring later."""
+"""Where frames come from: capture files, a folder that is ringed into, the mirror port."""
