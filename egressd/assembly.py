@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from egressd.config import Site
     from egressd.dataplane.plane import Plane
     from egressd.dataplane.reference import ReferencePlane
+    from egressd.engine import Witnessing
 
 
 def assemble(  # noqa: PLR0913 - the choices a user has
@@ -28,8 +29,14 @@ def assemble(  # noqa: PLR0913 - the choices a user has
     judge: Literal["cameras", "all"] = "cameras",
     log: Literal["judged", "all"] = "judged",
     decoder: Literal["fast", "reference"] = "fast",
+    silent: bool = False,
+    witness: Witnessing | None = None,
 ) -> Engine:
-    """Return an engine for a site; `decoder` says which data plane it stands on."""
+    """Return an engine for a site; `decoder` says which data plane it stands on.
+
+    A `silent` one makes no events, only the case: for those who do not listen. A `witness` is
+    shown the looks at each batch before its events are handed out.
+    """
     return Engine(
         site,
         services=services,
@@ -38,6 +45,8 @@ def assemble(  # noqa: PLR0913 - the choices a user has
         plane=_plane(site, decoder, all_flows=log == "all"),
         judge_all=judge == "all",
         log_all=log == "all",
+        silent=silent,
+        witness=witness,
     )
 
 

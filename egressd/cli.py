@@ -34,7 +34,7 @@ class Exit(IntEnum):
     """What the exit status says."""
 
     CLEAN = 0  # no finding; of `check`: the files can be used
-    FINDINGS = 1
+    FINDINGS = 1  # of `doctor`: the mirror is not usable
     NOT_RUN = 2  # usage, missing path, site file, rules, an output that cannot be written
     NOT_WHOLE = 3  # an input was damaged, truncated, empty or no capture, or the run was stopped
 
@@ -184,6 +184,55 @@ def replay(  # noqa: PLR0913, PLR0917 - one parameter an option
 
 
 @app.command()
+def watch(  # noqa: PLR0913, PLR0917 - one parameter an option
+    interfaces: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[IFACE...]", help="Without any, those of the site file."),
+    ] = None,
+    site: SiteFile = None,
+    follow: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Read what tcpdump or dumpcap writes there instead."),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep there what a restart must not forget."),
+    ] = None,
+    eve: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Append events as JSON lines.")
+    ] = None,
+    user: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Whom root becomes; else egressd or nobody."),
+    ] = None,
+    judge: Annotated[Judge, typer.Option(help="Cameras, or every host on site.")] = Judge.CAMERAS,
+    log: Annotated[Log, typer.Option(help="Flows that get EVE records.")] = Log.JUDGED,
+    geo: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="As for replay; repeatable.")
+    ] = None,
+    rules: Annotated[
+        list[Path] | None, typer.Option(metavar="FOLDER", help="As for replay; repeatable.")
+    ] = None,
+) -> None:
+    """Watch a mirror port for months and say when a camera calls home."""
+    from egressd.daemon.reload import Files  # noqa: PLC0415 - start-up time
+    from egressd.daemon.start import Options, WatchError  # noqa: PLC0415 - start-up time
+    from egressd.daemon.start import watch as run_watch  # noqa: PLC0415 - start-up time
+
+    files = Files(
+        site=site,
+        rules=tuple(rules or ()),
+        geo=tuple(geo or ()),
+        judge_all=judge is Judge.ALL,
+        log_all=log is Log.ALL,
+    )
+    try:
+        run_watch(Options(tuple(interfaces or ()), follow, state, eve, user, files))
+    except WatchError as error:
+        _stop(str(error))
+
+
+@app.command()
 def explain(
     capture: Annotated[str, typer.Argument(metavar="CAPTURE")],
     finding: Annotated[str, typer.Argument(metavar="FINDING", help="Its id, as in the table.")],
@@ -222,13 +271,16 @@ def check(
     """Check a site file and rules; the exit status is 0 if they can be used and 2 if not."""
     from egressd.attribute.services import check_rules, load_services  # noqa: PLC0415 - start-up time
     from egressd.config import load_site  # noqa: PLC0415 - start-up time
+    from egressd.report.sinks.secrets import check_sinks  # noqa: PLC0415 - start-up time
 
     problems = check_rules(rules or ())
     vendors = load_services().vendors
     if site is not None:
         try:
-            for warning in load_site(site, vendors).warnings:
+            loaded = load_site(site, vendors)
+            for warning in loaded.warnings:
                 typer.echo(f"warning: {warning}", err=True)
+            problems[:0] = check_sinks(loaded.sinks, str(site))
         except ConfigError as error:
             problems.insert(0, str(error))
     for problem in problems:
@@ -236,6 +288,115 @@ def check(
     if problems:
         raise typer.Exit(Exit.NOT_RUN)
     typer.echo("ok")
+
+
+@app.command()
+def ack(  # noqa: PLR0913, PLR0917 - one parameter an option
+    finding: Annotated[
+        str | None, typer.Argument(metavar="FINDING", help="Its id, as in the alert.")
+    ] = None,
+    reason: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Why nobody needs to be told.")
+    ] = None,
+    span: Annotated[
+        str | None, typer.Option("--for", metavar="TIME", help="How long: 90min, 8h, 14d.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Until when (ISO 8601, UTC).")
+    ] = None,
+    by: Annotated[str | None, typer.Option(metavar="NAME", help="Who says so; else you.")] = None,
+    state: Annotated[
+        Path, typer.Option(metavar="DIR", help="The state folder of egressd watch.")
+    ] = Path("/var/lib/egressd"),
+    remove: Annotated[  # noqa: FBT002 - typer's way to declare a flag
+        bool, typer.Option("--remove", help="Take the acknowledgement back.")
+    ] = False,
+    show: Annotated[  # noqa: FBT002 - typer's way to declare a flag
+        bool, typer.Option("--list", help="Show who has acknowledged what, and why.")
+    ] = False,
+) -> None:
+    """Acknowledge a finding, or silence what it is about for a time; a rise is always told."""
+    from egressd.daemon.clock import wall_now  # noqa: PLC0415 - start-up time
+    from egressd.report.sinks.ackcommand import AckRequest, carry_out  # noqa: PLC0415
+    from egressd.report.sinks.acks import AckError  # noqa: PLC0415 - start-up time
+
+    if span is not None and until is not None:
+        _stop("--for and --until say the same: give one of them")
+    if show and (finding or remove or reason or span or until):
+        _stop("--list stands alone")
+    if remove and (reason or span or until):
+        _stop("--remove needs FINDING and nothing else")
+    now = wall_now()
+    end = now + _span("--for", span) if span is not None else _moment("--until", until)
+    request = AckRequest(state, finding, reason, by, end, take_back=remove, show=show)
+    try:
+        for line in carry_out(request, now):
+            typer.echo(line)
+    except AckError as error:
+        _stop(str(error))
+
+
+@app.command()
+def doctor(
+    target: Annotated[
+        str, typer.Argument(metavar="IFACE|CAPTURE", help="The mirror's interface, or a capture.")
+    ],
+    site: SiteFile = None,
+    seconds: Annotated[
+        float, typer.Option(min=1, max=86_400, metavar="N", help="How long to watch an interface.")
+    ] = 10.0,
+    json: Annotated[  # noqa: FBT002 - typer's way to declare a flag
+        bool, typer.Option("--json", help="Tell it as JSON, for programs.")
+    ] = False,
+    rules: Annotated[
+        list[Path] | None, typer.Option(metavar="FOLDER", help="As for replay; repeatable.")
+    ] = None,
+) -> None:
+    """Say whether a mirror is usable, what is wrong with it, and how to mend it."""
+    from egressd.doctor.examine import examine  # noqa: PLC0415 - start-up time
+    from egressd.doctor.tell import print_complaints, write_complaints  # noqa: PLC0415
+    from egressd.report.table import console_for  # noqa: PLC0415 - start-up time
+
+    examination = examine(target, seconds=seconds, site=site, rules=tuple(rules or ()))
+    facts, complaints = examination.facts, examination.complaints
+    try:
+        if json:
+            write_complaints(sys.stdout, facts, complaints)
+        else:
+            print_complaints(console_for(sys.stdout), facts, complaints)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _forget_standard_output()
+    raise typer.Exit(Exit.CLEAN if examination.usable else Exit.FINDINGS)
+
+
+@app.command()
+def canary(
+    key_file: Annotated[
+        Path, typer.Option(metavar="FILE", help="The key, a line of text: openssl rand -hex 32.")
+    ],
+    to: Annotated[
+        str, typer.Option(metavar="GATEWAY[:PORT]", help="The gateway's own address; port 9.")
+    ],
+    interval: Annotated[
+        float, typer.Option(min=1, max=3600, metavar="SECONDS", help="One datagram in so many.")
+    ] = 60.0,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Its name; else that of this host.")
+    ] = None,
+) -> None:
+    """Send a signed datagram a minute that has to pass the mirror, from beside the cameras."""
+    from egressd.canary import load_key  # noqa: PLC0415 - start-up time
+    from egressd.canarysender import (  # noqa: PLC0415 - start-up time
+        CanarySender,
+        name_of_host,
+        send_canaries,
+        target_of,
+    )
+
+    own = name_of_host() if name is None else name
+    sender = CanarySender(load_key(key_file), own, target_of(to))
+    send_canaries(sender, lambda line: typer.echo(line, err=True), interval_seconds=interval)
 
 
 def _replay(options: Options, fail_on: FailOn) -> Exit:
@@ -309,6 +470,15 @@ def _moment(option: str, text: str | None) -> Nanoseconds | None:
             f"{option} {text!r}: no time; write 2026-11-22T12:00:00Z, '2026-11-22 12:00:00' "
             "(UTC), or seconds since 1970"
         )
+
+
+def _span(option: str, text: str) -> Nanoseconds:
+    from egressd.measures import seconds_of  # noqa: PLC0415 - start-up time
+
+    try:
+        return seconds_of(text) * 1_000_000_000
+    except ValueError as error:
+        _stop(f"{option}: {error}")
 
 
 def moment_of(text: str) -> Nanoseconds:

@@ -24,11 +24,16 @@ from ipaddress import (
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from egressd.evidencesettings import EvidenceSettings
+from egressd.metricssettings import MetricsSettings
 from egressd.model import ConfigError, Kind
+from egressd.watchsettings import WatchSettings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
+    from egressd.canarysettings import CanarySettings
+    from egressd.sinksettings import SinkSettings
     from egressd.siteform import PermitForm, RecorderForm, SiteForm
     from egressd.spelling import Network
     from egressd.yamlfile import YamlDocument
@@ -117,6 +122,11 @@ class Site:
     cameras: tuple[SiteDevice, ...] = ()
     recorders: tuple[SiteDevice, ...] = ()
     permits: tuple[Permit, ...] = ()
+    sinks: tuple[SinkSettings, ...] = ()
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    watch: WatchSettings = field(default_factory=WatchSettings)
+    evidence: EvidenceSettings = field(default_factory=EvidenceSettings)
+    canary: CanarySettings | None = None  # None: none is expected
     file: str | None = None
     warnings: tuple[str, ...] = ()  # what is allowed, but is likely a mistake
     _ranges: dict[int, _Ranges] = field(init=False, repr=False, compare=False)
@@ -193,7 +203,15 @@ def is_within(ip: str, network: Network) -> bool:
 
 
 def _site_of(form: SiteForm, document: YamlDocument, file: str, vendors: Collection[str]) -> Site:
+    from egressd.evidenceform import (  # noqa: PLC0415  # imports pydantic
+        canary_settings_of,
+        evidence_settings_of,
+    )
+    from egressd.metricsform import metrics_of, metrics_warnings  # noqa: PLC0415  # imports pydantic
+    from egressd.watchform import watch_settings_of  # noqa: PLC0415  # imports pydantic
+
     networks = tuple(ip_network(text) for text in form.site.networks)
+    metrics, line = metrics_of(form.metrics), document.position(("metrics",)).line
     cameras = tuple(
         _device(entry, Kind(entry.kind), document.position(("cameras", index)).line)
         for index, entry in enumerate(form.cameras)
@@ -214,14 +232,31 @@ def _site_of(form: SiteForm, document: YamlDocument, file: str, vendors: Collect
             _permit(entry, document.position(("permit", index)).line)
             for index, entry in enumerate(form.permit)
         ),
+        sinks=_sinks(form, document),
+        metrics=metrics,
+        watch=watch_settings_of(form.interfaces, form.filter, form.state),
+        evidence=evidence_settings_of(form.evidence),
+        canary=canary_settings_of(form.canary),
         file=file,
-        warnings=tuple(_warnings(site, cameras + recorders, file, vendors)),
+        warnings=(
+            *_warnings(site, cameras + recorders, file, vendors),
+            *(f"{file}:{line}: {warning}" for warning in metrics_warnings(metrics)),
+        ),
     )
 
 
 def _device(entry: RecorderForm, kind: Kind, line: int) -> SiteDevice:
     network = ip_network(entry.network) if entry.network else None
     return SiteDevice(entry.name, kind, entry.mac, entry.ip, network, entry.vendor, line)
+
+
+def _sinks(form: SiteForm, document: YamlDocument) -> tuple[SinkSettings, ...]:
+    from egressd.sinkform import settings_of  # noqa: PLC0415  # imports pydantic
+
+    return tuple(
+        settings_of(entry, document.position(("sinks", index)).line)
+        for index, entry in enumerate(form.sinks)
+    )
 
 
 def _permit(entry: PermitForm, line: int) -> Permit:

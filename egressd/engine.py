@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from egressd.addresses import mac_of, text_of
 from egressd.attribute.names import NameTable
+from egressd.carryover import CarryOver, Parts, sum_of
 from egressd.dataplane.looks import REASONS_ENDED, LookKind
 from egressd.decode.dhcp import DhcpMessage
 from egressd.decode.dissector import Conversation, Fact, QuicHello, read_datagram, read_segment
@@ -25,6 +26,7 @@ from egressd.identify.bindings import Bindings
 from egressd.identify.judged import JudgedCameras, JudgedHosts
 from egressd.judge.classes import transport_of
 from egressd.judge.judge import Judge, Opening
+from egressd.judge.memory import DESTINATIONS
 from egressd.judge.policy import Policy
 from egressd.judge.stages import Tally
 from egressd.model import (
@@ -44,9 +46,10 @@ from egressd.model import (
     NameSource,
 )
 from egressd.past import Forgotten, Past, concerned, order_of, tally_of
+from egressd.reading import CameraTimes, EngineReading, TableFill
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from egressd.attribute.geo import Geo
     from egressd.attribute.services import Services
@@ -57,14 +60,17 @@ if TYPE_CHECKING:
     from egressd.dataplane.reference import ReferencePlane
     from egressd.dataplane.reference.looks import Look as ReferenceLook
     from egressd.identify.inventory import Inventory
+    from egressd.state import EngineState
 
     Look = FastLook | ReferenceLook
+    Witnessing = Callable[[list[Look], Batch, list[Source], Collection[int]], None]
 
 TCP, UDP = 6, 17
 OPENER_B = 1  # Look.detail of NEW: the side that did not send first opened the flow
 SPOKE_ITSELF = 1  # Look.detail of HOST: by ARP
 DNS_PORT, NTP_PORT = 53, 123
 MAXIMUM_CONVERSATIONS = 200_000
+MAXIMUM_FLOWS = 1 << 19  # of a data plane that nobody told otherwise
 
 
 # Looks of one flow: what they say, they say of its hosts.
@@ -94,6 +100,8 @@ class Engine:
         inventory: Inventory,
         judge_all: bool = False,
         log_all: bool = False,
+        silent: bool = False,
+        witness: Witnessing | None = None,
         plane: Plane | ReferencePlane,
     ) -> None:
         self.site = site
@@ -101,6 +109,8 @@ class Engine:
         self._services = services
         self._plane = plane
         self._log_all = log_all
+        self._silent = silent
+        self._witness = witness
         self._inventory = inventory
         self._bindings = Bindings()
         self._hosts = self._bindings.hosts
@@ -111,7 +121,11 @@ class Engine:
         self._flows = FlowReader(plane)
         self._judge = Judge(site, self._judged, services, geo, self._policy, self._last_of)
         self._names = NameTable()
+        self._carry_over = CarryOver(
+            Parts(inventory, self._bindings, self._names, self._judge, self._policy, self._flows)
+        )
         self._followed: set[int] = set()  # hosts whose looks are read at once
+        self._judge.silent = silent
         self._past = None if judge_all or log_all else Past(self._followed, inventory.is_news)
         self._is_over = False
         self._reading = _Reading.NOW
@@ -125,7 +139,6 @@ class Engine:
         self._sources: list[Source] = []
         self._announced: set[str] = set()  # cameras
         self._first_frame: int | None = None
-        self._last_frame = 0
         self._events: list[Event] = []
         self._handlers: dict[int, Callable[[Look], None]] = {
             LookKind.HOST: self._host,
@@ -155,11 +168,78 @@ class Engine:
         position = 0
         while position < batch.count:
             position = self._plane.feed(batch, position)
-            self._drain(batch.buffer)
+            self._drain(batch)
+        if self._judge.has_past_flows(self._last_frame):
+            self._events += self._judge.settle_past_flows(self._last_frame)
         return self._taken()
+
+    def tick(self, now: int) -> list[Event]:
+        """Let time pass without a frame: flows that are silent too long end."""
+        row = 0
+        while row >= 0:
+            row = self._plane.advance(now, row)
+            self._drain(None)
+        return self._taken()
+
+    def state(self, *, changed_only: bool = False) -> EngineState:
+        """Return what the next run must not forget: all of it, or what changed since last asked."""
+        state = self._carry_over.rows(changed_only=changed_only)
+        state.time = self._last_frame
+        state.coverage = self.coverage()
+        return state
+
+    def restore(self, state: EngineState) -> None:
+        """Know what another run knew; to be called before any frame is fed."""
+        for camera in self._carry_over.restore(state):
+            self._events.append(CameraEvent(state.time, camera))
+        for camera in self._judged.cameras:
+            self._announced.add(camera.id)
+            self._followed.update(self._judged.bindings_of(camera))
+
+    @property
+    def one_way_mirror(self) -> bool:
+        """Whether acknowledgements prove traffic that the mirror does not show."""
+        return self._judge.one_way_mirror
+
+    def reading(self) -> EngineReading:
+        """Return what is counted, as it stands."""
+        memory, judge, inventory = self._judge.memory, self._judge, self._inventory
+        counts = memory.counts
+        destinations = {row.labels[0]: row.count for row in counts if row.name == DESTINATIONS}
+        cameras = self._judged.cameras
+        times = {
+            camera.id: CameraTimes(
+                inventory.recognised_at(camera),
+                destinations.get(camera.id, 0),
+                judge.newest_destination_of(self._judged.bindings_of(camera)),
+            )
+            for camera in cameras
+        }
+        return EngineReading(
+            cameras=cameras,
+            times=times,
+            totals=memory.totals,
+            counts=counts,
+            findings=judge.open_findings(self._last_frame),
+            tables=self._tables(),
+            databases=self._geo.databases,
+            missing=len(inventory.missing),
+        )
+
+    def _tables(self) -> list[TableFill]:
+        plane, names, judge, hosts = self._plane, self._names, self._judge, self._inventory
+        conversations = len(self._conversations)
+        return [
+            TableFill("flows", plane.live_flows, MAXIMUM_FLOWS, plane.counters()["evicted_flows"]),
+            TableFill("names", len(names), names.maximum, names.evicted),
+            TableFill("episodes", len(judge), judge.maximum, judge.evicted),
+            TableFill("devices", len(hosts), hosts.maximum, hosts.shed_hosts),
+            TableFill("conversations", conversations, MAXIMUM_CONVERSATIONS),
+        ]
 
     def finish(self) -> list[Event]:
         """End all flows; return the last events."""
+        self._carry_over.suspend()
         for camera in self._judged.cameras:
             self._follow(self._judged.bindings_of(camera))
         self._order = NO_MORE
@@ -169,13 +249,13 @@ class Engine:
         while position < len(rows):
             position = self._plane.end_rows(rows, position)
             self._drain(None)
-        self._last_frame = self._plane.counters()["last"]
         for index in self._hosts if self._past is None else self._followed:
-            self._tell_sums(index)
+            if index >= 0:  # else a host of a run before, which the data plane does not know
+                self._tell_sums(index)
         for camera in self._judged.cameras:
             if camera.id not in self._announced:
                 self._announced.add(camera.id)
-                self._events.append(CameraEvent(self._last_frame, camera.as_known_now()))
+                self._events.append(CameraEvent(self._last_frame, camera))
         self._events += self._judge.finish(self._last_frame)
         self._events.append(CoverageEvent(self._last_frame, self.coverage()))
         return self._taken()
@@ -205,14 +285,21 @@ class Engine:
             other_hosts=self._inventory.other_hosts,
         )
 
+    @property
+    def _last_frame(self) -> int:
+        return self._plane.last_frame
+
     def coverage(self) -> Coverage:
         """Return the coverage counters as they stand."""
-        return Coverage(**self._plane.counters(), decode_errors=dict(sorted(self._errors.items())))
+        errors = dict(sorted(self._errors.items()))
+        now = Coverage(**self._plane.counters(), decode_errors=errors)
+        before = self._carry_over.coverage
+        return sum_of(before, now) if before.frames else now
 
     # ---- looks -----------------------------------------------------------------------------
 
-    def _drain(self, buffer: object) -> None:
-        looks: list[Look] = [*self._plane.drain(buffer)]
+    def _drain(self, batch: Batch | None) -> None:
+        looks: list[Look] = [*self._plane.drain(batch.buffer if batch is not None else None)]
         if self._past is None:
             for look in looks:
                 self._handlers[look.kind](look)
@@ -222,6 +309,9 @@ class Engine:
             for look in looks:  # what a host is, no end of a flow tells
                 if look.host_a in self._followed or look.host_b in self._followed:
                     self._handlers[look.kind](look)
+        if self._witness is not None and batch is not None:
+            # Who is judged is known by now; events are handed out when the batch is done.
+            self._witness(looks, batch, self._sources, self._followed)
 
     def _sort_out(self, looks: list[Look], past: Past) -> None:
         """Read looks in their order: of judged hosts whole, of others for what they are."""
@@ -286,7 +376,7 @@ class Engine:
             looks.pop()
         for look in looks:
             self._handlers[look.kind](look)
-        self._judge.silent = False
+        self._judge.silent = self._silent
         self._ends = {}
         self._reading = before
 
@@ -323,9 +413,14 @@ class Engine:
         claimed = look.detail == SPOKE_ITSELF
         if self._bindings.learn(host, claimed=claimed, hops=look.hops) or not known:
             self._bind(host, look.time)
+        else:
+            self._inventory.touch(host)
 
     def _bind(self, host: Host, at: int) -> None:
         self._published(self._inventory.see_host(host, at), host, at)
+        known = self._judged.camera_of(host.index)
+        if known is not None and self._past is not None and host.index not in self._followed:
+            self._recognised(known, host.index, at)  # from a run before this one
 
     def _turn(self, look: Look) -> None:
         host = self._hosts.get(look.row)
@@ -345,7 +440,8 @@ class Engine:
     def _published(self, camera: Camera | None, host: Host, at: int) -> None:
         if camera is not None:
             self._announced.add(camera.id)
-            self._events.append(CameraEvent(at, camera.as_known_now()))
+            self._events.append(CameraEvent(at, camera))
+            self._inventory.note_recognition(camera, at)
             self._recognised(camera, host.index, at)
 
     def _recognised(self, camera: Camera, host: int | None, at: int) -> None:
@@ -378,14 +474,17 @@ class Engine:
             names=self._names_of(host, remote_ip, look.time),
             at=look.time,
             frame=self._frame(look),
+            home=home,
+            home_ip=host.ip,
         )
         self._events += self._judge.begin(opening, tally_of(look, home))
 
     def _names_of(self, host: Host, ip: str, at: int) -> list[Name]:
         """Return the names that led this device to an address, whichever address it asked from."""
         found: list[Name] = []
-        for index in self._judged.hosts_of(host.index):
-            found += self._names.names_of(self._hosts[index].ip, ip, at)
+        bindings = self._judged.hosts_of(host.index)
+        for own in dict.fromkeys(self._hosts[index].ip for index in bindings):
+            found += self._names.names_of(own, ip, at)
         if len(found) > 1:
             found.sort(key=lambda name: name.seen, reverse=True)
         return found
@@ -485,7 +584,7 @@ class Engine:
         if self._judge.has(look.flow):
             self._judge.learn(look.flow, "dns", None)
             self._events += self._judge.tell(look.flow, look.time)
-        if self._log_all or self._is_logged(look):
+        if self._is_logged(look):
             self._log(look, message, frame)
 
     def _undecoded(self, look: Look) -> None:
@@ -526,7 +625,7 @@ class Engine:
             camera = self._inventory.see_fact(host, message, False, ports[1], frame)
             self._published(camera, host, look.time)
         self._weigh(look, fact, sender, receiver, frame)
-        if not fact.again and (self._log_all or self._is_logged(look)):
+        if not fact.again and self._is_logged(look):
             self._log(look, message, frame)
 
     def _weigh(self, look: Look, fact: Fact, sender: int, receiver: int, frame: FrameRef) -> None:
@@ -618,6 +717,8 @@ class Engine:
             at=look.time,
             frame=frame,
             on_site=True,
+            home=look.side,
+            home_ip=self._hosts[sender].ip,
         )
         self._events += self._judge.begin(opening, tally_of(look, look.side))
 
@@ -649,14 +750,16 @@ class Engine:
     def _dhcp(self, message: DhcpMessage, look: Look, frame: FrameRef) -> None:
         camera = self._inventory.see_dhcp(message, frame)
         if camera is not None:
-            self._events.append(CameraEvent(look.time, camera.as_known_now()))
+            self._events.append(CameraEvent(look.time, camera))
             self._recognised(camera, None, look.time)
 
     # ---- events ----------------------------------------------------------------------------
 
     def _is_logged(self, look: Look) -> bool:
-        """Say whether a message belongs to a flow that is judged."""
-        if self._reading is not _Reading.NOW or not self._judge.has(look.flow):
+        """Say whether a message is to be told: it belongs to a flow that is judged, or all are."""
+        if self._log_all and not self._silent:
+            return True
+        if self._silent or self._reading is not _Reading.NOW or not self._judge.has(look.flow):
             return False
         return self._judged.camera_of(look.host_a or look.host_b) is not None
 
@@ -677,7 +780,7 @@ class Engine:
                 look.source,
                 row.vlans,
                 message,
-                camera.as_known_now() if camera is not None else None,
+                camera,
             )
         )
 
@@ -693,7 +796,9 @@ class Engine:
         elif look.watched and not look.shed and self._past is not None:
             host = look.host_a or look.host_b
             self._untold.setdefault(host, Forgotten()).add(look)
-        if self._reading is _Reading.PAST or (judgement is None and not self._log_all):
+        if self._silent or self._reading is _Reading.PAST:
+            return
+        if judgement is None and not self._log_all:
             return
         flow = self._flows.flow_of(look.row, self._sources)
         protocol = conversation.protocols[0] if conversation and conversation.protocols else None

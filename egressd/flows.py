@@ -36,6 +36,14 @@ class Ends:
     vlans: tuple[int, ...]
 
 
+@dataclass(slots=True)
+class Counts:
+    """Innermost Ethernet frames and bytes of one side, without mirror duplicates."""
+
+    frames: int
+    bytes: int
+
+
 class FlowReader:
     """Reads rows of a data plane."""
 
@@ -45,6 +53,11 @@ class FlowReader:
     def last_of(self, flow: int, row: int) -> int:
         """Return the time of a flow's last frame, 0 where its row is another's by now."""
         return self._plane.row_of(row)[11] if self._plane.id_of(row) == flow else 0
+
+    def counts_of(self, row: int, side: int) -> Counts:
+        """Return what one side of a flow has sent so far."""
+        columns = self._plane.side_of(row, side)
+        return Counts(columns[4], columns[5])
 
     def mac_of(self, row: int, side: int) -> str | None:
         """Return the MAC address of one side of a flow."""

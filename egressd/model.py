@@ -8,7 +8,7 @@ the camera: `bytes_out` leaves it, whoever opened the flow.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
@@ -160,7 +160,10 @@ class Evidence:
 
 @dataclass(slots=True)
 class Camera:
-    """A device of interest; `id` is its MAC, or its address where it stands behind a router."""
+    """A device of interest; `id` is its MAC, or its address where it stands behind a router.
+
+    What is learnt later makes another Camera: this one stays as it was told.
+    """
 
     id: str
     name: str | None = None
@@ -172,10 +175,6 @@ class Camera:
     evidence: list[Evidence] = field(default_factory=list)
     confidence: float = 0.0
     listed: bool = False  # named in the site file
-
-    def as_known_now(self) -> Camera:
-        """Return a copy that what is learnt later does not change."""
-        return replace(self, ips=list(self.ips), evidence=list(self.evidence))
 
 
 @dataclass(slots=True)
@@ -236,8 +235,13 @@ class Destination:
     party: Party = Party.UNKNOWN
 
     def as_known_now(self) -> Destination:
-        """Return a copy that names learnt later do not change."""
-        return replace(self, names=list(self.names))
+        """Return a copy that what is learnt later does not change.
+
+        The list of names is never changed in place: more names make another list.
+        """
+        return Destination(
+            self.ip, self.port, self.transport, self.names, self.place, self.service, self.party
+        )
 
 
 class FlowState(Enum):

@@ -89,6 +89,7 @@ def replay(options: Options) -> Outcome:
         judge="all" if options.judge_all else "cameras",
         log="all" if options.log_all else "judged",
         decoder="reference" if options.reference else "fast",
+        silent=options.eve is None,
     )
     # What is made for a flow or a name lives long and holds no cycles: collecting every 700
     # objects, as Python does, would take a fifth of the time.

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from egressd.complaints import did_you_mean
+from egressd.metricsform import metrics_problems
+from egressd.sinkform import sink_problems
 from egressd.spelling import address_of, is_address_or_network, is_mac, mac_of, network_of
 from egressd.yamlfile import KeyPath, Problem, YamlDocument
 
@@ -35,6 +37,8 @@ def cross_problems(document: YamlDocument) -> list[Problem]:
         *_twice(document, devices),
         *_unlisted_sources(document, permits, devices),
         *_ports_of_icmp(document, permits),
+        *sink_problems(document),
+        *metrics_problems(document),
     ]
 
 

@@ -13,6 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from egressd.evidenceform import CanaryForm, EvidenceForm
+from egressd.metricsform import MetricsForm
+from egressd.sinkform import SinkForm
 from egressd.spelling import (
     address_of,
     domain_of,
@@ -21,6 +24,7 @@ from egressd.spelling import (
     mac_of,
     network_of,
 )
+from egressd.watchform import MOST_INTERFACES, FilterForm, FolderText, InterfaceName
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _VENDOR = re.compile(r"[a-z0-9][a-z0-9_]{0,39}")
@@ -196,6 +200,19 @@ class SiteForm(_Form):
         [],
         description="What may leave the site; the first that fits counts.",
         max_length=_LONGEST_LIST,
+    )
+    sinks: list[SinkForm] = Field([], description="Where alerts and records go while it watches.")
+    metrics: MetricsForm | None = Field(None, description=MetricsForm.__doc__)
+    interfaces: list[InterfaceName] = Field(
+        [],
+        description="The interfaces that get the mirror's frames, for `egressd watch`.",
+        max_length=MOST_INTERFACES,
+    )
+    filter: FilterForm | None = Field(None, description=FilterForm.__doc__)
+    evidence: EvidenceForm | None = Field(None, description=EvidenceForm.__doc__)
+    canary: CanaryForm | None = Field(None, description=CanaryForm.__doc__)
+    state: FolderText | None = Field(
+        None, description="The folder in which is kept what a restart must not forget."
     )
 
 

@@ -36,7 +36,7 @@ STAND_IN = """
     from egressd import model
 
     class Engine:
-        def __init__(self, site, *, services, geo, judge, log, decoder):
+        def __init__(self, site, *, services, geo, judge, log, decoder, silent):
             self.coverage = model.Coverage()
             self.camera = model.Camera("00:00:5e:00:53:01", name="gate-1")
             self.site = site

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import lzma
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from egressd.attribute.geo import Geo
 from egressd.attribute.services import load_services
 from egressd.capture.pcapfile import open_captures
 from egressd.config import load_site
+from egressd.model import AlertEvent
 from egressd.report.eve import EveWriter
 
 if TYPE_CHECKING:
@@ -30,15 +32,26 @@ def capture_of(name: str) -> Path:
 
 
 def events_of(
-    name: str, paths: Sequence[Path], *, batch_frames: int = 8192, decoder: str = "fast"
+    name: str,
+    paths: Sequence[Path],
+    *,
+    batch_frames: int = 8192,
+    decoder: str = "fast",
+    log: str = "all",
+    listed: bool = True,
 ) -> str:
-    """Return the EVE lines of a replay, with every file called by the scenario's name."""
+    """Return the EVE lines of a replay, with every file called by the scenario's name.
+
+    Where devices are not `listed`, cameras must be recognised, in the middle of what they do.
+    """
     site = load_site(PCAPS / "sites" / f"{name}.yaml")
+    if not listed:
+        site = replace(site, cameras=(), recorders=())
     engine = assemble(
         site,
         services=load_services(),
         geo=Geo(),
-        log="all",
+        log=log,  # type: ignore[arg-type]  # one of its two words
         decoder=decoder,  # type: ignore[arg-type]  # one of its two words
     )
     stream = io.StringIO()
@@ -58,6 +71,36 @@ def events_of(
 def test_the_batch_size_changes_nothing(name: str, batch_frames: int) -> None:
     capture = [capture_of(name)]
     assert events_of(name, capture, batch_frames=batch_frames) == events_of(name, capture)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("decoder", ["fast", "reference"])
+def test_the_batch_size_changes_nothing_where_cameras_are_recognised(
+    name: str, decoder: str
+) -> None:
+    capture = [capture_of(name)]
+    once = events_of(name, capture, decoder=decoder, log="judged", listed=False)
+    assert once == events_of(name, capture, batch_frames=3, log="judged", listed=False)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_silent_engine_finds_the_same(name: str) -> None:
+    cases = []
+    for silent in (False, True):
+        engine = assemble(
+            load_site(PCAPS / "sites" / f"{name}.yaml"),
+            services=load_services(),
+            geo=Geo(),
+            silent=silent,
+        )
+        with open_captures([str(capture_of(name))]) as reader:
+            events = [engine.feed(batch, reader.sources) for batch in reader]
+            events.append(engine.finish())
+        cases.append(engine.case())
+        alerts = [event for part in events for event in part if isinstance(event, AlertEvent)]
+        assert not (silent and alerts)
+    heard, unheard = cases
+    assert heard == unheard
 
 
 @pytest.mark.parametrize("ending", ["gz", "xz"])

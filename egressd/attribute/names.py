@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from egressd.model import NANOSECONDS_PER_SECOND, Name, NameSource, Nanoseconds
+from egressd.state import NameRow
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from egressd.decode.dns import DnsMessage
 
 GRACE = 3600 * NANOSECONDS_PER_SECOND
@@ -35,7 +38,16 @@ class NameTable:
     def __init__(self, maximum_pairs: int = MAXIMUM_PAIRS) -> None:
         self._answers: dict[tuple[str, str], list[_Answer]] = {}
         self._maximum = maximum_pairs
+        self._changed: set[tuple[str, str]] | None = None  # pairs; None: nobody asked for rows yet
         self.evicted = 0
+
+    @property
+    def maximum(self) -> int:
+        """How many pairs of client and address there is room for."""
+        return self._maximum
+
+    def __len__(self) -> int:
+        return len(self._answers)
 
     def learn(self, client: str, message: DnsMessage, at: Nanoseconds) -> None:
         """Take the addresses of a DNS answer that a client received."""
@@ -60,8 +72,28 @@ class NameTable:
             if answer.seen <= at <= answer.until
         ]
 
+    def rows(self, *, changed_only: bool = False) -> list[NameRow]:
+        """Return all names, or those of pairs that changed since this was last asked."""
+        pairs: Iterable[tuple[str, str]] = self._answers
+        if changed_only and self._changed is not None:
+            pairs = self._changed
+        rows = [
+            NameRow(*pair, answer.name, answer.seen, answer.until)
+            for pair in pairs
+            for answer in self._answers.get(pair, ())
+        ]
+        self._changed = set()
+        return rows
+
+    def restore(self, rows: Iterable[NameRow]) -> None:
+        """Take names that the run before this one knew, the oldest first."""
+        for row in rows:
+            self._keep(row.client, row.address, _Answer(row.name, row.seen, row.until))
+
     def _keep(self, client: str, address: str, answer: _Answer) -> None:
         key = (client, address)
+        if self._changed is not None:
+            self._changed.add(key)
         answers = self._answers.get(key)
         if answers is None:
             self._answers[key] = [answer]

@@ -9,8 +9,13 @@ one MAC though none was claimed by ARP.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from egressd.model import Host
+from egressd.state import HostRow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # Systems send with 64, 128 or 255 hops to go; a few less have been spent on routers.
 ROUTED_HOPS = frozenset({61, 62, 63, 125, 126, 127, 252, 253, 254})
@@ -36,10 +41,13 @@ class Bindings:
         self._claimed: set[tuple[str, str]] = set()  # (MAC, address) told by ARP
         self._first: dict[str, int] = {}  # MAC -> the first IPv4 host behind it
         self._speakers: dict[str, _Speaker] = {}  # MACs that several of them stand behind
+        self._were_routed: set[tuple[str, str]] = set()  # (MAC, address) before a restart
 
     def introduce(self, index: int, ip: str, mac: str | None) -> Host:
         """Take a new address behind a MAC."""
         host = self.hosts[index] = Host(index, ip, mac)
+        if mac is not None and (mac, ip) in self._were_routed:
+            self._routed.add(index)
         is_plain = mac is not None and "." in ip and not ip.startswith(LINK_LOCAL)
         if is_plain and mac is not None and self._first.setdefault(mac, index) != index:
             self._speakers.setdefault(mac, _Speaker(index))
@@ -80,6 +88,34 @@ class Bindings:
         speaker.host = host.index
         speaker.turns += 1
         return self.find_router(host.mac) if speaker.turns >= ROUTER_TURNS else []
+
+    def row_of(self, host: Host) -> HostRow:
+        """Return a host as a row that outlives the run."""
+        return HostRow(
+            host.ip,
+            host.mac,
+            host.behind_router,
+            claimed=(host.mac or "", host.ip) in self._claimed,
+            routed=host.index in self._routed,
+        )
+
+    @property
+    def routers(self) -> frozenset[str]:
+        """The MACs known to be routers'."""
+        return frozenset(self._routers)
+
+    def restore(self, index: int, row: HostRow) -> Host:
+        """Take a host that the run before this one knew, by an index that no other has."""
+        host = self.hosts[index] = Host(index, row.ip, row.mac, row.behind_router)
+        if row.mac is not None and row.claimed:
+            self._claimed.add((row.mac, row.ip))
+        if row.mac is not None and row.routed:
+            self._were_routed.add((row.mac, row.ip))
+        return host
+
+    def restore_routers(self, macs: Iterable[str]) -> None:
+        """Take which MACs were routers'."""
+        self._routers.update(macs)
 
     def _place(self, host: Host) -> bool:
         before = host.behind_router

@@ -15,6 +15,8 @@ from egressd.identify.sitelist import CARD
 from egressd.model import NANOSECONDS_PER_SECOND, Camera, Host, Nanoseconds
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from egressd.identify.rules import Observation
     from egressd.identify.sitelist import Listing
 
@@ -52,6 +54,17 @@ class Device:
     camera: Camera | None = None
     judged: bool = False
     told: tuple[object, ...] = ()  # what was last published
+    recognised: Nanoseconds = 0  # when it was first published
+
+
+@dataclass(slots=True)
+class DeviceChanges:
+    """What of the table is to be kept over a restart."""
+
+    devices: list[Device]
+    leases: dict[str, str]  # address -> MAC
+    routers: list[str]
+    gone: list[str]  # ids
 
 
 class DeviceTable:
@@ -71,9 +84,17 @@ class DeviceTable:
         self.moves: list[str] = []  # what a person should know of, the first of them
         self.moved = 0
         self._rebound: list[Host] = []
+        self._changed: dict[str, Device] | None = None  # None: nobody asked for rows yet
+        self._changed_leases: dict[str, str] = {}
+        self._gone: list[str] = []
 
     def __len__(self) -> int:
         return self.seen - self.forgotten
+
+    @property
+    def maximum(self) -> int:
+        """How many devices there is room for."""
+        return self._max_devices
 
     def of_host(self, index: int) -> Device | None:
         """Return the device of a binding."""
@@ -92,6 +113,8 @@ class DeviceTable:
         if len(self._leases) >= MAX_LEASES and ip not in self._leases:
             del self._leases[next(iter(self._leases))]
         self._leases[ip] = mac
+        if self._changed is not None:
+            self._changed_leases[ip] = mac
         device = self._by_ip.get(ip)
         if device is None or device.mac is not None or mac in self._by_key:
             return None
@@ -123,6 +146,43 @@ class DeviceTable:
         """Return the bindings that have got another device since this was last asked."""
         rebound, self._rebound = self._rebound, []
         return rebound
+
+    def touch(self, device: Device) -> None:
+        """Take that something about a device changed."""
+        if self._changed is not None:
+            self._changed[device.id] = device
+
+    def take_changes(self, *, changed_only: bool) -> DeviceChanges:
+        """Return all there is, or what changed since this was last asked."""
+        if self._changed is None or not changed_only:
+            devices = {device.id: device for device in self._by_key.values()}
+            leases = self._leases
+        else:
+            devices, leases = self._changed, self._changed_leases
+        there = [device for device in devices.values() if self._by_key.get(device.id) is device]
+        changes = DeviceChanges(there, dict(leases), sorted(self._routers), self._gone)
+        self._changed, self._changed_leases, self._gone = {}, {}, []
+        return changes
+
+    def restore_facts(self, leases: Mapping[str, str], routers: Iterable[str]) -> None:
+        """Take what the run before this one knew of addresses and routers."""
+        self._leases.update(leases)
+        self._routers.update(routers)
+
+    def restore(self, device: Device) -> bool:
+        """Take a device that the run before this one knew, with its bindings; False: no room."""
+        if len(self) >= self._max_devices or device.id in self._by_key:
+            return False
+        self._by_key[device.id] = device
+        self._plain[device.id] = device
+        self.seen += 1
+        if device.mac is not None:
+            self._by_key.setdefault(device.mac, device)
+        for host in device.hosts.values():
+            self._by_host[host.index] = device
+        for ip in device.ips:
+            self._by_ip[ip] = device
+        return True
 
     def settle(self, device: Device) -> None:
         """Keep a device for good: it is a camera, or listed."""
@@ -207,6 +267,8 @@ class DeviceTable:
             device.judged = False
         else:  # known by its address, which it keeps
             device.mac = None
+        if device.id == mac and self._changed is not None:
+            self._gone.append(mac)
         self._note(f"{mac} is a router's: it sends for {len(hosts)} addresses")
         moving = [host for host in hosts if host.ip != device.id]
         for host in moving:
@@ -237,6 +299,8 @@ class DeviceTable:
             self._by_host.pop(host.index, None)
             if self._by_ip.get(host.ip) is device:
                 del self._by_ip[host.ip]
+        if self._changed is not None:
+            self._gone.append(device.id)
         self.forgotten += 1
         return True
 

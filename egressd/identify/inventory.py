@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from egressd.decode.dhcp import DhcpMessage
 from egressd.decode.dns import DnsMessage
+from egressd.identify.carried import InventoryRows, device_of, digest_of, row_of
 from egressd.identify.devices import MAX_DEVICES, Device, DeviceTable
 from egressd.identify.evidence import (
     Piece,
@@ -37,16 +38,20 @@ from egressd.identify.rules import (
     Matcher,
     Observation,
     Trait,
+    key_of,
+    payload_key,
     tail_of,
 )
 from egressd.identify.sitelist import ADDRESS, SiteList
 from egressd.model import Camera, Evidence, FrameRef, Host, Kind
+from egressd.state import LeaseRow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from egressd.config import Site, SiteDevice
     from egressd.model import Nanoseconds, Service
+    from egressd.state import HostRow
 
 MAX_SEEN = 512  # different names one host asked for; later ones count only if a cloud's
 MAX_SHOWN = 128  # other things it showed that are remembered, so as to be weighed once
@@ -244,7 +249,7 @@ class Inventory:
                 changed |= self._observe(device, observation, ref, host.index)
         rule = self._matcher.find_payload(payload, transport, sent=sent, local_port=local_port)
         if rule is not None:
-            key = f"payload {rule.prefix.hex()}"
+            key = payload_key(rule)
             says = rule.clue.says
             changed |= device.dossier.add(
                 Piece(key, Channel.PROTOCOL, says, rule.clue, frame=ref, host=host.index)
@@ -330,6 +335,70 @@ class Inventory:
         """What does not fit together: addresses that moved, vendors that disagree."""
         return [*self._table.moves, *self._vendor_conflicts.values()]
 
+    def recognised_at(self, camera: Camera) -> Nanoseconds:
+        """Return when a camera was recognised, 0 if nobody knows."""
+        device = self._table.of_mac(camera.id)
+        return device.recognised if device is not None else 0
+
+    def note_recognition(self, camera: Camera, at: Nanoseconds) -> None:
+        """Take when a camera was told for the first time."""
+        device = self._table.of_mac(camera.id)
+        if device is not None and not device.recognised:
+            device.recognised = at
+
+    @property
+    def maximum(self) -> int:
+        """How many devices there is room for."""
+        return self._table.maximum
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    # --- over a restart
+
+    def touch(self, host: Host) -> None:
+        """Take that what is to be kept of a host changed."""
+        device = self._table.of_host(host.index)
+        if device is not None:
+            self._table.touch(device)
+
+    def rows(self, host_row_of: Callable[[Host], HostRow], *, changed_only: bool) -> InventoryRows:
+        """Return all that is to be kept, or what changed since this was last asked."""
+        changes = self._table.take_changes(changed_only=changed_only)
+        return InventoryRows(
+            devices=[row_of(device, self._now, host_row_of) for device in changes.devices],
+            leases=[LeaseRow(ip, mac) for ip, mac in changes.leases.items()],
+            routers=tuple(changes.routers),
+            servers=tuple(sorted(self._servers)),
+            gone=changes.gone,
+        )
+
+    def restore(self, rows: InventoryRows, bound: Mapping[str, list[Host]]) -> list[Camera]:
+        """Take what the run before this one knew; `bound` are its bindings by device.
+
+        Return the cameras of which something else is to be told now: the site file or the rules
+        have changed.
+        """
+        self._table.restore_facts({row.ip: row.mac for row in rows.leases}, rows.routers)
+        self._servers.update(rows.servers)
+        clues = self._matcher.clues()
+        changed = []
+        for row in rows.devices:
+            bare = Device(row.id, mac=row.mac)
+            self._observe_card(bare)
+            anew = {piece.key: piece for piece in bare.dossier.pieces}
+            device = device_of(row, bound.get(row.id, ()), clues, anew)
+            if not self._table.restore(device):
+                continue
+            self._now = max(self._now, row.seen)
+            self._observe_card(device)
+            for ip in device.ips:
+                self._list_device(device, ip)
+            camera = self._publish(device)
+            if camera is not None and digest_of(device) != row.told:
+                changed.append(camera)
+        return changed
+
     # --- one device
 
     def _device_of(self, host: Host) -> Device | None:
@@ -413,7 +482,7 @@ class Inventory:
         for match in matches:
             rule = match.rule
             says = f"{trait.label} {shown_text(text)}: {rule.clue.says}"
-            key = f"{trait.value} {rule.match}"
+            key = key_of(trait, rule)
             changed |= device.dossier.add(
                 Piece(key, trait.channel, says, rule.clue, match.model, ref, host)
             )
@@ -454,6 +523,7 @@ class Inventory:
         if domain is None or domain in device.domains:
             return False
         device.domains.add(domain)
+        self._table.touch(device)
         changed = False
         for limit in self._rules.conduct.many_domains:
             if len(device.domains) == limit.count:
@@ -496,6 +566,7 @@ class Inventory:
 
     def _publish(self, device: Device) -> Camera | None:
         """Put together what is known of a device; return its camera if that has changed."""
+        self._table.touch(device)
         pieces = device.dossier.pieces
         listing = device.listing
         confidence = 1.0 if listing is not None else fuse(pieces)
@@ -503,7 +574,6 @@ class Inventory:
         if device.camera is None and not judged:
             return None
         if device.camera is None:
-            device.camera = Camera(device.id)
             if len(self._recognised) >= 2 * MAX_DEVICES:
                 self._recognised = [known for known in self._recognised if known.judged]
             self._recognised.append(device)
@@ -512,30 +582,41 @@ class Inventory:
         elif not judged and device.judged:
             self._table.unsettle(device)
         device.judged = judged
-        camera = device.camera
-        entry = listing.entry if listing is not None else None
-        vendor = (entry.vendor if entry is not None else None) or vendor_of(pieces)
-        camera.name = entry.name if entry is not None else None
-        camera.kind = entry.kind if entry is not None else kind_of(pieces)
-        camera.mac = device.mac
-        camera.ips = list(device.ips)
-        camera.vendor = vendor
-        camera.model = model_of(pieces, vendor)
-        camera.confidence = confidence
-        camera.listed = entry is not None
-        camera.evidence = evidence_of(pieces, vendor)
-        if entry is not None:
-            says = f"named in {self._file}:{entry.line}"
-            camera.evidence.insert(0, Evidence("site", says, 1.0, entry.vendor))
+        camera = self._camera_of(device, confidence)
         self._note_vendors(camera)
         told = (
-            *(camera.name, camera.kind, camera.mac, tuple(camera.ips), vendor, camera.model),
+            *(camera.name, camera.kind, camera.mac, tuple(camera.ips), camera.vendor, camera.model),
             *(camera.listed, judged, tuple(piece.says for piece in camera.evidence)),
         )
         if told == device.told:
+            if device.camera is not None and device.camera.confidence != confidence:
+                device.camera = camera
             return None
         device.told = told
+        device.camera = camera
         return camera
+
+    def _camera_of(self, device: Device, confidence: float) -> Camera:
+        """Return what is known of a device now; what was told of it before stays as it was."""
+        pieces = device.dossier.pieces
+        entry = device.listing.entry if device.listing is not None else None
+        vendor = (entry.vendor if entry is not None else None) or vendor_of(pieces)
+        evidence = evidence_of(pieces, vendor)
+        if entry is not None:
+            says = f"named in {self._file}:{entry.line}"
+            evidence.insert(0, Evidence("site", says, 1.0, entry.vendor))
+        return Camera(
+            device.id,
+            name=entry.name if entry is not None else None,
+            kind=entry.kind if entry is not None else kind_of(pieces),
+            mac=device.mac,
+            ips=list(device.ips),
+            vendor=vendor,
+            model=model_of(pieces, vendor),
+            evidence=evidence,
+            confidence=confidence,
+            listed=entry is not None,
+        )
 
     def _note_vendors(self, camera: Camera) -> None:
         others = {piece.vendor for piece in camera.evidence} - {None, camera.vendor}

@@ -51,9 +51,10 @@ class JudgedHosts(JudgedCameras):
             return camera
         host = self._hosts[host_index]
         key = host.ip if host.mac is None or host.behind_router else host.mac
-        other = self._others.setdefault(key, Camera(key, kind=Kind.HOST, mac=host.mac))
-        if host.ip not in other.ips:
-            other.ips.append(host.ip)
+        other = self._others.get(key)
+        if other is None or host.ip not in other.ips:
+            ips = [*(other.ips if other is not None else ()), host.ip]
+            other = self._others[key] = Camera(key, kind=Kind.HOST, mac=host.mac, ips=ips)
         return other
 
     @property

@@ -262,6 +262,15 @@ class Matcher:
                 matches.append(Match(rule, model))
         return tuple(matches)
 
+    def clues(self) -> dict[str, Clue]:
+        """Return the clue of every rule by the key of the pieces that it makes."""
+        clues = {
+            key_of(trait, rule): rule.clue for trait, rules in self._rules.items() for rule in rules
+        }
+        for payloads in self._payloads.values():
+            clues.update((payload_key(payload), payload.clue) for payload in payloads)
+        return clues
+
     def knows(self, name: str) -> bool:
         """Say whether a lookup rule may be about a name: most names are of no interest."""
         return tail_of(name) in self._tails
@@ -291,6 +300,16 @@ class Matcher:
             ):
                 return rule
         return None
+
+
+def key_of(trait: Trait, rule: Rule) -> str:
+    """Return what is known of a host once a rule fitted, so that it counts once."""
+    return f"{trait.value} {rule.match}"
+
+
+def payload_key(rule: PayloadRule) -> str:
+    """Return the same of a payload rule."""
+    return f"payload {rule.prefix.hex()}"
 
 
 def tail_of(name: str) -> str:

@@ -70,7 +70,7 @@ def finding_of(episode: Episode, camera: Camera, rule: Rule) -> Finding:
         id=episode.finding or id_of(episode, camera),
         rule=rule.value,
         severity=severity_of(rule, episode.stage),
-        camera=camera.as_known_now(),
+        camera=camera,
         destination=episode.destination.as_known_now(),
         direction=episode.direction,
         stage=episode.stage,

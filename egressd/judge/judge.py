@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from egressd.judge.classes import WITH_PORTS, class_of, transport_of
-from egressd.judge.findings import finding_of, id_of, rule_of
-from egressd.judge.stages import Episode, Tally
+from egressd.judge.findings import Rule, finding_of, id_of, rule_of
+from egressd.judge.memory import DESTINATIONS, FINDINGS, Memory, Resumed
+from egressd.judge.stages import EPISODE_SILENCE, Episode, Tally
 from egressd.model import (
+    NANOSECONDS_PER_SECOND,
     AlertEvent,
     Camera,
     Contact,
@@ -31,6 +33,7 @@ from egressd.model import (
     Service,
     Stage,
 )
+from egressd.state import flow_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -43,6 +46,7 @@ TCP = 6
 LOOKUP = "lookup"  # stands for the transport in the key of what has no address
 MAXIMUM_EPISODES = 250_000
 MAXIMUM_NAMES = 16  # of one destination
+RESUMED_PENDING = 300 * NANOSECONDS_PER_SECOND  # after a restart, as for datagrams (plane.py)
 
 
 class Identities(Protocol):
@@ -78,10 +82,19 @@ class Opening:
     at: Nanoseconds
     frame: FrameRef
     on_site: bool = False
+    home: int = 0  # the side of the data plane's flow that the host is
+    home_ip: str = ""
+
+    @property
+    def id(self) -> str:
+        """What the flow is known by over a restart."""
+        return flow_id(
+            self.protocol, self.home_ip, self.local_port, self.remote_ip, self.remote_port
+        )
 
 
 @dataclass(slots=True)
-class _Thread:
+class Thread:
     """One flow in the judge's book."""
 
     opening: Opening
@@ -127,12 +140,16 @@ class Judge:
         self._maximum = maximum
         self._open: dict[Key, Episode] = {}  # the latest episode of each destination
         self._episodes: OrderedDict[int, Episode] = OrderedDict()  # all, by id(), oldest first
-        self._threads: dict[int, _Thread] = {}
+        self._threads: dict[int, Thread] = {}
         self._by_host: dict[int, list[Episode]] = {}
+        self._newest: dict[int, Nanoseconds] = {}  # by host: first contact with its newest far end
         self._just_ended: Episode | None = None
         self.one_way_mirror = False  # acknowledgements prove payload that is never seen
         self.silent = False  # nothing is told: what comes has been
         self.evicted = 0
+        self._memory: Memory | None = None  # made when somebody asks for the state
+        self._resumable: dict[str, Resumed] = {}  # flows of the run before, by flow_id
+        self._resumed_at: Nanoseconds = 0
 
     # ---- flows ----------------------------------------------------------------------------
 
@@ -140,10 +157,24 @@ class Judge:
         """Take the first frame of a flow that leaves the site, and its counters so far."""
         transport = transport_of(opening.protocol)
         port = opening.remote_port if transport in WITH_PORTS else None
-        thread = _Thread(opening, transport, port)
+        thread = Thread(opening, transport, port)
         camera = self._identities.camera_of(opening.host)
+        if not self._is_resumed(thread, camera):
+            self._place(thread, camera)
+        self._threads[opening.flow] = thread
+        episode = thread.episode
+        episode.measure(opening.flow, tally)
+        self._learn_names(episode, opening.names)
+        if self._memory is not None:
+            self._memory.touch(episode)
+            self._memory.began(thread)
+        return self._tell(episode, opening.at)
+
+    def _place(self, thread: Thread, camera: Camera | None) -> None:
+        """Give a new flow its episode."""
+        opening = thread.opening
         if camera is not None and self._policy.may_permit_by_name(
-            camera, port, transport, opening.at
+            camera, thread.port, thread.transport, opening.at
         ):
             # Which permit covers it, the names it is yet to tell decide.
             thread.pending = True
@@ -151,14 +182,9 @@ class Judge:
         else:
             permitted = camera is not None and self._is_permitted(camera, thread, opening.names)
             thread.episode = self._episode_for(thread, permitted, weighed=camera is not None)
-        self._threads[opening.flow] = thread
-        episode = thread.episode
-        episode.flows += 1
-        episode.begin(opening.at)
-        episode.note(opening.frame)
-        episode.measure(opening.flow, tally)
-        self._learn_names(episode, opening.names)
-        return self._tell(episode, opening.at)
+        thread.episode.flows += 1
+        thread.episode.begin(opening.at)
+        thread.episode.note(opening.frame)
 
     def answered(self, flow: int, *, by_host: bool, at: Nanoseconds, frame: FrameRef) -> None:
         """Take the other side's first frame: decisive for datagrams only."""
@@ -200,6 +226,7 @@ class Judge:
             thread.episode.refused |= not reset
             if thread.episode.stage is Stage.ATTEMPT:
                 thread.episode.note(frame)
+            self._touch(thread.episode)
 
     def measure(self, flow: int, tally: Tally, at: Nanoseconds, frame: FrameRef) -> None:
         """Take the counters of a flow as they stand."""
@@ -211,6 +238,7 @@ class Judge:
         episode.last = max(episode.last, at)
         if episode.weigh():
             episode.note(frame)
+        self._touch(episode)
 
     def learn(self, flow: int, protocol: str, name: Name | None) -> None:
         """Take what a message of a flow says: its protocol, a name of the far end."""
@@ -219,6 +247,7 @@ class Judge:
             return
         if protocol and protocol not in thread.episode.protocols:
             thread.episode.protocols.append(protocol)
+        self._touch(thread.episode)
         if name is not None:
             self._learn_names(thread.episode, [name])
             if name.source in TOLD and thread.pending:
@@ -242,24 +271,25 @@ class Judge:
         thread = self._threads.get(flow)
         if thread is None:
             return None
-        if thread.pending:
+        if thread.pending and not (self._memory is not None and self._memory.is_suspended):
             self._settle(flow, thread, thread.opening.names)
         del self._threads[flow]
         episode = thread.episode
+        if self._memory is not None:
+            self._memory.touch(episode)
+            self._memory.ended(thread)
         episode.close(flow, tally)
         episode.last = max(episode.last, last)
         episode.weigh()
         self._just_ended = episode
-        camera = self._identities.camera_of(thread.opening.host)
-        if camera is None:
-            return None
-        return self._judgement(episode, camera, tally)
+        camera = None if self.silent else self._identities.camera_of(thread.opening.host)
+        return self._judgement(episode, camera, tally) if camera is not None else None
 
     def _judgement(self, episode: Episode, camera: Camera, tally: Tally) -> FlowJudgement:
         self._attribute(episode)
         destination = episode.destination
         return FlowJudgement(
-            camera=camera.as_known_now(),
+            camera=camera,
             destination=destination.as_known_now(),
             direction=episode.direction,
             stage=episode.stage,
@@ -301,6 +331,7 @@ class Judge:
             if episode is not None and self._goes_on(episode, at):
                 episode.flows += asked
                 episode.begin(at)
+                self._touch(episode)
                 return self._tell(episode, at)
         destination = Destination(None, None, transport, [Name(name, NameSource.DNS, at)])
         destination.service = service
@@ -342,6 +373,10 @@ class Judge:
         events = []
         for episode in list(self._episodes.values()):
             events += self._tell(episode, at)
+            if self.silent:
+                camera = self._identities.camera_of(episode.host)
+                if camera is not None:
+                    self._rule_of(episode, camera)
         return events
 
     def contacts(self) -> list[Contact]:
@@ -377,20 +412,123 @@ class Judge:
         found = []
         for episode in self._episodes.values():
             camera = self._identities.camera_of(episode.host)
-            if camera is None or episode.finding is None or episode.permitted:
+            if camera is None or episode.finding is None:
                 continue
-            self._attribute(episode)
-            rule = rule_of(episode, self._site)
-            if rule is None:
-                continue
-            finding = finding_of(episode, camera, rule)
-            finding.stage_undecidable = self._is_undecidable(episode)
-            found.append(finding)
+            rule = self._rule_of(episode, camera)
+            if rule is not None:
+                found.append(self._finding(episode, camera, rule))
         return sorted(found, key=lambda finding: finding.first)
+
+    @property
+    def maximum(self) -> int:
+        """How many episodes there is room for."""
+        return self._maximum
+
+    def __len__(self) -> int:
+        return len(self._episodes)
+
+    # ---- over a restart ----------------------------------------------------------------------
+
+    @property
+    def memory(self) -> Memory:
+        """What is to be kept; asking for it begins to keep track."""
+        if self._memory is None:
+            self._memory = Memory(self._episodes, self._threads)
+        return self._memory
+
+    def open_findings(self, at: Nanoseconds) -> list[Finding]:
+        """Return the findings told whose episodes may go on."""
+        found = []
+        for episode in self._episodes.values():
+            if episode.finding is None or episode.told is None:
+                continue
+            last = episode.last
+            for flow in episode.live:  # a quiet flow tells nothing of itself
+                thread = self._threads.get(flow)
+                if thread is not None:
+                    last = max(last, self._last_of(flow, thread.opening.row))
+            camera = self._identities.camera_of(episode.host)
+            if at - last > EPISODE_SILENCE or camera is None:
+                continue
+            rule = self._rule_of(episode, camera)
+            if rule is not None:
+                finding = self._finding(episode, camera, rule)
+                finding.last = last
+                found.append(finding)
+        return found
+
+    def newest_destination_of(self, hosts: Iterable[int]) -> Nanoseconds:
+        """Return when a device's hosts were first seen with their newest far end, 0 if never."""
+        return max((self._newest.get(host, 0) for host in hosts), default=0)
+
+    def whose(self, episode: Episode) -> Camera | None:
+        """Return the camera an episode is of, and find out whose its far end is."""
+        camera = self._identities.camera_of(episode.host)
+        if camera is not None:
+            self._attribute(episode)
+        return camera
+
+    def restore(self, episodes: Iterable[Episode], resumable: dict[str, Resumed]) -> None:
+        """Take what the run before this one knew, the oldest episode first."""
+        for episode in episodes:
+            self._add(episode)
+        self._resumable = resumable
+
+    def has_past_flows(self, at: Nanoseconds) -> bool:
+        """Say whether to see to flows that were going on before a restart."""
+        return bool(self._resumable) and at - self._resumed_at > RESUMED_PENDING
+
+    def settle_past_flows(self, at: Nanoseconds) -> list[AlertEvent]:
+        """Decide on flows of the run before that wait for a name and do not go on."""
+        if not self._resumed_at:
+            self._resumed_at = at
+            return []
+        events = []
+        for key, resumed in list(self._resumable.items()):
+            if resumed.pending:
+                del self._resumable[key]
+                events += self._settle_alone(resumed.episode, at)
+        if at - self._resumed_at > EPISODE_SILENCE:
+            self._resumable.clear()
+        return events
+
+    def _is_resumed(self, thread: Thread, camera: Camera | None) -> bool:
+        """Say whether a flow is one that was going on before a restart; give it its episode."""
+        if not self._resumable:
+            return False
+        opening = thread.opening
+        resumed = self._resumable.pop(opening.id, None)
+        if resumed is None:
+            return False
+        episode = resumed.episode
+        if camera is not None and not resumed.pending:
+            names = _trusted(episode.destination)
+            if self._would_permit(camera, thread, names) != episode.permitted:
+                return False  # the site file has changed
+        opening.direction = resumed.direction
+        thread.episode, thread.pending = episode, resumed.pending
+        episode.last = max(episode.last, opening.at)
+        return True
+
+    def _would_permit(self, camera: Camera, thread: Thread, names: list[str]) -> bool:
+        opening = thread.opening
+        return self._policy.would_permit(
+            camera, opening.remote_ip, names, thread.port, thread.transport, opening.at
+        )
+
+    def _settle_alone(self, episode: Episode, at: Nanoseconds) -> list[AlertEvent]:
+        """Decide on an episode whose flow ended while nobody looked."""
+        episode.weighed = False
+        self._add(episode)
+        return self._tell(episode, at)
+
+    def _touch(self, episode: Episode) -> None:
+        if self._memory is not None:
+            self._memory.touch(episode)
 
     # ---- inside ------------------------------------------------------------------------------
 
-    def _is_permitted(self, camera: Camera, thread: _Thread, names: list[Name]) -> bool:
+    def _is_permitted(self, camera: Camera, thread: Thread, names: list[Name]) -> bool:
         """Ask the policy about one flow, at its own time."""
         opening = thread.opening
         texts = [name.name for name in names]
@@ -401,7 +539,7 @@ class Judge:
             is not None
         )
 
-    def _settle(self, flow: int, thread: _Thread, names: list[Name]) -> None:
+    def _settle(self, flow: int, thread: Thread, names: list[Name]) -> None:
         """Decide on a flow that waited for its name, and put it where it belongs."""
         thread.pending = False
         own = thread.episode
@@ -413,9 +551,13 @@ class Judge:
             return
         episode.absorb(own, flow)
         thread.episode = episode
+        if self._memory is not None:
+            self._memory.forget(own)
+            self._memory.touch(episode)
+            self._memory.began(thread)
         self._learn_names(episode, own.destination.names)
 
-    def _episode_for(self, thread: _Thread, permitted: bool, *, weighed: bool) -> Episode:  # noqa: FBT001 - part of the key
+    def _episode_for(self, thread: Thread, permitted: bool, *, weighed: bool) -> Episode:  # noqa: FBT001 - part of the key
         """Return the episode a new flow goes on with, or a new one."""
         episode = self._continued(thread, permitted)
         if episode is None:
@@ -424,7 +566,7 @@ class Judge:
             self._add(episode)
         return episode
 
-    def _opened(self, thread: _Thread, *, weighed: bool) -> Episode:
+    def _opened(self, thread: Thread, *, weighed: bool) -> Episode:
         opening = thread.opening
         destination = Destination(opening.remote_ip, thread.port, thread.transport)
         return Episode(
@@ -439,7 +581,7 @@ class Judge:
             weighed=weighed,
         )
 
-    def _continued(self, thread: _Thread, permitted: bool) -> Episode | None:  # noqa: FBT001 - part of the key
+    def _continued(self, thread: Thread, permitted: bool) -> Episode | None:  # noqa: FBT001 - part of the key
         """Return the episode a flow goes on with.
 
         A datagram from a far end that this host spoke to before is an answer, although its
@@ -480,9 +622,14 @@ class Judge:
         before = self._open.get(key)
         if before is not None:
             episode.onsets[:0] = before.onsets
+        elif episode.destination.ip is not None and not episode.on_site:
+            episode.is_new = True
+            newest = self._newest.get(episode.host, 0)
+            self._newest[episode.host] = max(newest, episode.first)
         self._open[key] = episode
         self._episodes[id(episode)] = episode
         self._by_host.setdefault(episode.host, []).append(episode)
+        self._touch(episode)
         if len(self._episodes) > self._maximum:
             self._evict()
 
@@ -506,13 +653,16 @@ class Judge:
         key = _key_of(victim.host, victim)
         if self._open.get(key) is victim:
             del self._open[key]
+        if self._memory is not None:
+            self._memory.forget(victim)
         self.evicted += 1
 
-    def _rise(self, thread: _Thread, stage: Stage, at: Nanoseconds, frame: FrameRef) -> None:
+    def _rise(self, thread: Thread, stage: Stage, at: Nanoseconds, frame: FrameRef) -> None:
         episode = thread.episode
         episode.last = max(episode.last, at)
         if episode.reach(stage):
             episode.note(frame)
+        self._touch(episode)
 
     def _learn_names(self, episode: Episode, names: list[Name]) -> None:
         destination = episode.destination
@@ -557,14 +707,25 @@ class Judge:
         if self.silent or (episode.told is not None and episode.stage <= episode.told):
             return []
         camera = self._identities.camera_of(episode.host)
-        if camera is None:
+        rule = self._rule_of(episode, camera) if camera is not None else None
+        if camera is None or rule is None:
             return []
+        episode.told = episode.stage
+        finding = self._finding(episode, camera, rule)
+        if self._memory is not None:
+            self._memory.touch(episode)
+            self._memory.count(FINDINGS, finding.rule, str(finding.severity))
+        return [AlertEvent(at, finding)]
+
+    def _rule_of(self, episode: Episode, camera: Camera) -> Rule | None:
+        """Return the rule that a camera's episode breaks, unless it is permitted or forgotten."""
         self._attribute(episode)
         rule = rule_of(episode, self._site)
         if rule is None:
-            return []
+            return None
         if not episode.weighed:
             episode.weighed = True
+            self._touch(episode)
             destination = episode.destination
             permit = self._policy.find(
                 camera, destination.ip, _trusted(destination), destination.port,
@@ -572,13 +733,15 @@ class Judge:
             )  # fmt: skip
             episode.permitted = permit is not None
         if episode.permitted or id(episode) not in self._episodes:
-            return []
+            return None
         if episode.finding is None:
             episode.finding = id_of(episode, camera)
-        episode.told = episode.stage
+        return rule
+
+    def _finding(self, episode: Episode, camera: Camera, rule: Rule) -> Finding:
         finding = finding_of(episode, camera, rule)
         finding.stage_undecidable = self._is_undecidable(episode)
-        return [AlertEvent(at, finding)]
+        return finding
 
     def _is_undecidable(self, episode: Episode) -> bool:
         return (

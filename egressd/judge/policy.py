@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from egressd.config import is_within
 from egressd.model import NANOSECONDS_PER_SECOND, Camera, Nanoseconds, PermitUse
 from egressd.spelling import is_address_or_network, is_mac, network_of
+from egressd.state import PermitRow
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from egressd.config import Permit, Site, SiteDevice
     from egressd.spelling import Network
@@ -81,6 +82,19 @@ class Policy:
         """Every permit in the file's order, with its counts so far."""
         return [rule.use for rule in self._rules]
 
+    def rows(self) -> list[PermitRow]:
+        """Return how often each permit applied, of those that did."""
+        uses = self.uses
+        return [PermitRow(u.text, u.used, u.expired) for u in uses if u.used or u.expired]
+
+    def restore(self, rows: Iterable[PermitRow]) -> None:
+        """Go on counting where the run before this one ended."""
+        counts = {row.text: row for row in rows}
+        for use in self.uses:
+            row = counts.pop(use.text, None)
+            if row is not None:
+                use.used, use.expired = row.used, row.expired
+
     def find(  # noqa: PLR0913, PLR0917  # a contact has this many sides
         self,
         camera: Camera,
@@ -95,22 +109,45 @@ class Policy:
         A lookup has no address: then the names asked for decide, whatever the permit's port and
         transport, because asking is a part of every permitted contact.
         """
-        is_lookup = destination_ip is None
         expired: list[_Rule] = []
-        for rule in self._rules:
-            permit = rule.permit
-            if not is_lookup and not _is_same_service(permit, port, transport):
-                continue
-            if not rule.target.has(destination_ip, names) or not rule.source.has(camera):
-                continue
+        for rule in self._fitting(camera, destination_ip, names, port, transport):
             if rule.end is not None and at >= rule.end:
                 expired.append(rule)
                 continue
             rule.use.used += 1
-            return permit
+            return rule.permit
         for rule in expired:
             rule.use.expired += 1
         return None
+
+    def would_permit(  # noqa: PLR0913, PLR0917  # as `find`
+        self,
+        camera: Camera,
+        destination_ip: str | None,
+        names: Sequence[str],
+        port: int | None,
+        transport: str,
+        at: Nanoseconds,
+    ) -> bool:
+        """Say what `find` would, of a contact that was counted before."""
+        fitting = self._fitting(camera, destination_ip, names, port, transport)
+        return any(rule.end is None or at < rule.end for rule in fitting)
+
+    def _fitting(
+        self,
+        camera: Camera,
+        destination_ip: str | None,
+        names: Sequence[str],
+        port: int | None,
+        transport: str,
+    ) -> Iterator[_Rule]:
+        """Yield the permits for a contact, expired or not, in the file's order."""
+        is_lookup = destination_ip is None
+        for rule in self._rules:
+            if not is_lookup and not _is_same_service(rule.permit, port, transport):
+                continue
+            if rule.target.has(destination_ip, names) and rule.source.has(camera):
+                yield rule
 
     def may_permit_by_name(
         self, camera: Camera, port: int | None, transport: str, at: Nanoseconds

@@ -52,6 +52,14 @@ class Tally:
 
 
 @dataclass(slots=True)
+class Standing:
+    """How a flow that goes on stands in the data plane."""
+
+    tally: Tally
+    last: Nanoseconds
+
+
+@dataclass(slots=True)
 class Episode:
     """What one host and one destination exchanged, until an hour of silence.
 
@@ -80,6 +88,10 @@ class Episode:
     attributed: bool = False  # whose the far end is has been looked up
     weighed: bool = False  # whether it is permitted has been decided
     onsets: list[Nanoseconds] = field(default_factory=list)  # when its flows began, lately
+    id: int = 0  # where it outlives the run; 0 until then
+    booked: Tally = field(default_factory=Tally)  # what of it the camera's totals hold
+    booked_stage: int = -1
+    is_new: bool = False  # no episode with this destination is known before it
 
     def measure(self, flow: int, tally: Tally) -> None:
         """Take the counters of a flow that goes on."""

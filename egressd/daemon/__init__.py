@@ -1,0 +1,1 @@
+"""The daemon: what a machine that watches for months needs around the engine."""
