@@ -6,44 +6,32 @@ frames' time, so that a replay of what the ring saw gives the same events.
 
 from __future__ import annotations
 
-from collections import Counter
-from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from egressd.addresses import mac_of, text_of
 from egressd.attribute.names import NameTable
 from egressd.carryover import CarryOver, Parts, sum_of
 from egressd.dataplane.looks import REASONS_ENDED, LookKind
-from egressd.decode.dhcp import DhcpMessage
-from egressd.decode.dissector import Conversation, Fact, QuicHello, read_datagram, read_segment
-from egressd.decode.dns import DnsMessage, read_dns
-from egressd.decode.http import HttpRequest
-from egressd.decode.ntp import NtpMessage
-from egressd.decode.rtsp import RtspRequest, RtspResponse
-from egressd.decode.tls import ClientHello, ServerFlight
 from egressd.flows import FlowReader
 from egressd.identify.bindings import Bindings
 from egressd.identify.judged import JudgedCameras, JudgedHosts
-from egressd.judge.classes import transport_of
 from egressd.judge.judge import Judge, Opening
 from egressd.judge.memory import DESTINATIONS
 from egressd.judge.policy import Policy
 from egressd.judge.stages import Tally
+from egressd.messages import MAXIMUM_CONVERSATIONS, Concerned, Messages, Reading, address_of
 from egressd.model import (
     Camera,
     CameraEvent,
     Case,
     Coverage,
     CoverageEvent,
-    DecodeError,
     Direction,
     Event,
-    FactEvent,
     FlowEvent,
     FrameRef,
     Host,
     Name,
-    NameSource,
 )
 from egressd.past import Forgotten, Past, concerned, order_of, tally_of
 from egressd.reading import CameraTimes, EngineReading, TableFill
@@ -69,7 +57,7 @@ TCP, UDP = 6, 17
 OPENER_B = 1  # Look.detail of NEW: the side that did not send first opened the flow
 SPOKE_ITSELF = 1  # Look.detail of HOST: by ARP
 DNS_PORT, NTP_PORT = 53, 123
-MAXIMUM_CONVERSATIONS = 200_000
+RUNS = 1 << 21
 MAXIMUM_FLOWS = 1 << 19  # of a data plane that nobody told otherwise
 
 
@@ -78,14 +66,6 @@ OF_FLOWS = frozenset(range(LookKind.NEW, LookKind.ENDED + 1))
 
 
 NO_MORE = 1 << 63  # the order of what comes after all looks
-
-
-class _Reading(Enum):
-    """For what a look is read."""
-
-    NOW = auto()  # for all there is to do
-    IDENTITY = auto()  # of a host that nobody judges: for what it is
-    PAST = auto()  # of a host that is judged now: for what it did, and nothing of it is told
 
 
 class Engine:
@@ -128,22 +108,25 @@ class Engine:
         self._judge.silent = silent
         self._past = None if judge_all or log_all else Past(self._followed, inventory.is_news)
         self._is_over = False
-        self._reading = _Reading.NOW
         self._current: Look | None = None  # kept, and being read for what its host is
         self._ends: dict[int, int] = {}  # when flows of the past that is read ended
         self._order = 0  # of the look that is read
         self._fresh: list[Look] = []  # later looks of hosts that have just turned out to be cameras
         self._untold: dict[int, Forgotten] = {}  # flows of followed hosts that are not in the book
-        self._conversations: dict[int, Conversation] = {}
-        self._errors: Counter[str] = Counter()
         self._sources: list[Source] = []
         self._announced: set[str] = set()  # cameras
+        self._runs = 0  # engines whose state this one goes on with
         self._first_frame: int | None = None
         self._events: list[Event] = []
+        concerned_by = Concerned(
+            site, self._hosts, inventory, self._judged, self._judge, self._names, services,
+            self._flows, self._events, self._frame, self._published, self._announced,
+        )  # fmt: skip
+        self._messages = Messages(concerned_by, log_all=log_all, silent=silent)
         self._handlers: dict[int, Callable[[Look], None]] = {
             LookKind.HOST: self._host,
             LookKind.NEW: self._new,
-            LookKind.PAYLOAD: self._payload,
+            LookKind.PAYLOAD: self._messages.read,
             LookKind.ENDED: self._ended,
             LookKind.ANSWERED: self._state,
             LookKind.CONNECTED: self._state,
@@ -179,6 +162,8 @@ class Engine:
         while row >= 0:
             row = self._plane.advance(now, row)
             self._drain(None)
+        if self._judge.has_past_flows(now):
+            self._events += self._judge.settle_past_flows(now)
         return self._taken()
 
     def state(self, *, changed_only: bool = False) -> EngineState:
@@ -186,10 +171,14 @@ class Engine:
         state = self._carry_over.rows(changed_only=changed_only)
         state.time = self._last_frame
         state.coverage = self.coverage()
+        state.runs = self._runs + 1
         return state
 
     def restore(self, state: EngineState) -> None:
         """Know what another run knew; to be called before any frame is fed."""
+        self._runs = state.runs
+        # So that no two flows have one id; of the 53 bits that EVE writes, 21 are left for runs.
+        self._flows.first_id = (state.runs % RUNS) << 32
         for camera in self._carry_over.restore(state):
             self._events.append(CameraEvent(state.time, camera))
         for camera in self._judged.cameras:
@@ -228,7 +217,7 @@ class Engine:
 
     def _tables(self) -> list[TableFill]:
         plane, names, judge, hosts = self._plane, self._names, self._judge, self._inventory
-        conversations = len(self._conversations)
+        conversations = len(self._messages.conversations)
         return [
             TableFill("flows", plane.live_flows, MAXIMUM_FLOWS, plane.counters()["evicted_flows"]),
             TableFill("names", len(names), names.maximum, names.evicted),
@@ -291,7 +280,7 @@ class Engine:
 
     def coverage(self) -> Coverage:
         """Return the coverage counters as they stand."""
-        errors = dict(sorted(self._errors.items()))
+        errors = dict(sorted(self._messages.errors.items()))
         now = Coverage(**self._plane.counters(), decode_errors=errors)
         before = self._carry_over.coverage
         return sum_of(before, now) if before.frames else now
@@ -338,19 +327,19 @@ class Engine:
     def _identify(self, look: Look) -> None:
         """Read a look of a host that nobody judges for what the host is."""
         if look.kind == LookKind.ENDED:
-            self._conversations.pop(look.flow, None)
+            self._messages.conversations.pop(look.flow, None)
             return
         host = concerned(look)
         if not host:  # what is said on site is never judged
-            self._payload(look)
+            self._messages.read(look)
             return
         self._current = look
-        self._reading = _Reading.IDENTITY
-        self._payload(look)
-        self._reading = _Reading.NOW
+        self._messages.reading = Reading.IDENTITY
+        self._messages.read(look)
+        self._messages.reading = Reading.NOW
         self._current = None
         if host in self._followed:
-            self._payload(look)
+            self._messages.read(look)
 
     def _follow(self, hosts: Iterable[int]) -> None:
         """Read the looks of hosts at once from now on, and what they did before."""
@@ -368,8 +357,8 @@ class Engine:
         while looks and looks[-1].order > self._order:
             self._fresh.append(looks.pop())
         for look in looks:
-            self._conversations.pop(look.flow, None)
-        before, self._reading = self._reading, _Reading.PAST
+            self._messages.conversations.pop(look.flow, None)
+        before, self._messages.reading = self._messages.reading, Reading.PAST
         self._ends = {look.flow: look.last for look in looks if look.kind == LookKind.ENDED}
         self._judge.silent = True
         if looks and looks[-1] is self._current:  # it is read when its past has been
@@ -378,7 +367,7 @@ class Engine:
             self._handlers[look.kind](look)
         self._judge.silent = self._silent
         self._ends = {}
-        self._reading = before
+        self._messages.reading = before
 
     def _last_of(self, flow: int, row: int) -> int:
         return self._ends.get(flow) or self._flows.last_of(flow, row)
@@ -397,7 +386,8 @@ class Engine:
     # ---- hosts and flows -----------------------------------------------------------------------
 
     def _taken(self) -> list[Event]:
-        events, self._events = self._events, []
+        events = self._events.copy()
+        self._events.clear()
         return events
 
     def _frame(self, look: Look) -> FrameRef:
@@ -437,12 +427,12 @@ class Engine:
     def _mirror(self, look: Look) -> None:
         self._judge.one_way_mirror = look.detail == 1
 
-    def _published(self, camera: Camera | None, host: Host, at: int) -> None:
+    def _published(self, camera: Camera | None, host: Host | None, at: int) -> None:
         if camera is not None:
             self._announced.add(camera.id)
             self._events.append(CameraEvent(at, camera))
             self._inventory.note_recognition(camera, at)
-            self._recognised(camera, host.index, at)
+            self._recognised(camera, host.index if host is not None else None, at)
 
     def _recognised(self, camera: Camera, host: int | None, at: int) -> None:
         """Tell what a camera did before it was known for one."""
@@ -458,7 +448,7 @@ class Engine:
         host = self._hosts.get(look.host_a or look.host_b)
         if host is None:
             return  # one of those beyond the bound of the host table
-        remote_ip = _address_of(look, 1 - home)
+        remote_ip = address_of(look, 1 - home)
         local_port = look.port_b if home else look.port_a
         remote_port = look.port_a if home else look.port_b
         inbound = home != (1 if look.detail & OPENER_B else 0)
@@ -511,281 +501,10 @@ class Engine:
             judge.refused(flow, reset=kind == LookKind.RESET, frame=frame)
         self._events += judge.tell(flow, look.time)
 
-    def _payload(self, look: Look) -> None:
-        """Decode what the data plane thought worth it."""
-        if look.protocol == UDP and DNS_PORT in (look.port_a, look.port_b):
-            self._dns_datagram(look)
-            return
-        conversation = self._conversations.get(look.flow)
-        if conversation is None:
-            if len(self._conversations) >= MAXIMUM_CONVERSATIONS:
-                self._errors["engine conversations full"] += 1
-                return
-            conversation = self._conversations[look.flow] = Conversation()
-        ports = (look.port_b, look.port_a) if look.side else (look.port_a, look.port_b)
-        facts = self._read(conversation, look, ports)
-        for fact in facts:
-            self._fact(look, fact, ports)
-        if not facts and (look.protocol == UDP or look.stream == 0):
-            self._undecoded(look)
-        self._tell_protocols(conversation, look)
-
-    def _read(self, conversation: Conversation, look: Look, ports: tuple[int, int]) -> list[Fact]:
-        try:
-            if look.protocol == UDP:
-                return read_datagram(conversation, look.side, look.payload, ports)
-            is_dns = DNS_PORT in ports
-            return read_segment(
-                conversation, look.side, look.stream, look.payload, cut=look.cut, dns=is_dns
-            )
-        except DecodeError as error:
-            self._count(error)
-            return []
-
-    def _count(self, error: DecodeError) -> None:
-        if self._reading is not _Reading.PAST:  # then it has been counted
-            self._errors[f"{error.protocol} {error.reason}"] += 1
-
-    def _tell_protocols(self, conversation: Conversation, look: Look) -> None:
-        """Tell the judge what a flow turned out to be."""
-        if not self._judge.has(look.flow):
-            return
-        is_media = conversation.media[look.side] and (look.host_b if look.side else look.host_a)
-        if is_media:
-            self._judge.media(look.flow, look.time, self._frame(look))
-        elif len(conversation.protocols) == conversation.told:
-            return
-        for protocol in conversation.protocols[conversation.told :]:
-            self._judge.learn(look.flow, protocol, None)
-        conversation.told = len(conversation.protocols)
-        self._events += self._judge.tell(look.flow, look.time)
-
-    def _dns_datagram(self, look: Look) -> None:
-        """Decode DNS over UDP: most of what there is to decode, so that it goes the short way."""
-        try:
-            message = read_dns(look.payload, expected=True)
-        except DecodeError as error:
-            self._count(error)
-            return
-        if message is None:
-            return
-        sender, receiver = look.host_a, look.host_b
-        if look.side:
-            sender, receiver = receiver, sender
-        frame = self._frame(look)
-        host = self._hosts.get(sender)
-        if host is not None:
-            camera = self._inventory.see_dns(host, message, frame)
-            if camera is not None:
-                self._published(camera, host, look.time)
-        if self._reading is _Reading.IDENTITY:
-            return
-        self._dns(message, look, sender, receiver, frame)
-        if self._judge.has(look.flow):
-            self._judge.learn(look.flow, "dns", None)
-            self._events += self._judge.tell(look.flow, look.time)
-        if self._is_logged(look):
-            self._log(look, message, frame)
-
-    def _undecoded(self, look: Look) -> None:
-        """Show bytes that no decoder knows: they may still tell what the host is."""
-        frame = self._frame(look)
-        ends = (
-            (look.host_a, look.side == 0, look.port_a),
-            (look.host_b, look.side == 1, look.port_b),
-        )
-        for index, sent, port in ends:
-            host = self._hosts.get(index)
-            if host is not None:
-                camera = self._inventory.see_payload(
-                    host,
-                    look.payload,
-                    "udp" if look.protocol == UDP else "tcp",
-                    sent=sent,
-                    local_port=port,
-                    ref=frame,
-                )
-                self._published(camera, host, look.time)
-
-    # ---- facts -----------------------------------------------------------------------------
-
-    def _fact(self, look: Look, fact: Fact, ports: tuple[int, int]) -> None:
-        sender, receiver = look.host_a, look.host_b
-        if look.side:
-            sender, receiver = receiver, sender
-        frame = self._frame(look)
-        message = fact.message
-        host = self._hosts.get(sender)
-        if host is not None:
-            camera = self._inventory.see_fact(host, message, True, ports[0], frame)
-            if camera is not None:
-                self._published(camera, host, look.time)
-        if isinstance(message, RtspRequest) and receiver in self._hosts:  # what it is asked tells
-            host = self._hosts[receiver]
-            camera = self._inventory.see_fact(host, message, False, ports[1], frame)
-            self._published(camera, host, look.time)
-        self._weigh(look, fact, sender, receiver, frame)
-        if not fact.again and self._is_logged(look):
-            self._log(look, message, frame)
-
-    def _weigh(self, look: Look, fact: Fact, sender: int, receiver: int, frame: FrameRef) -> None:
-        """Give a message to those it concerns."""
-        message = fact.message
-        if isinstance(message, DhcpMessage):
-            self._dhcp(message, look, frame)
-        elif isinstance(message, DnsMessage):
-            if fact.protocol == "dns":
-                self._dns(message, look, sender, receiver, frame)
-        elif isinstance(message, RtspRequest | RtspResponse):
-            self._rtsp(message, look, sender, receiver, frame)
-        elif isinstance(message, NtpMessage):
-            if message.is_request:
-                self._site_service(look, sender, self.site.ntp, frame)
-        else:
-            self._far_name(message, look)
-
-    def _far_name(self, message: object, look: Look) -> None:
-        """Take a name of the far end that the flow itself tells."""
-        hello = message.hello if isinstance(message, QuicHello) else message
-        name = None
-        source = NameSource.SNI
-        if isinstance(hello, ClientHello):
-            name = hello.sni
-            source = NameSource.QUIC if hello is not message else NameSource.SNI
-        elif isinstance(message, HttpRequest):
-            name = _host_name(message.host)
-            source = NameSource.HTTP
-        elif isinstance(message, ServerFlight) and message.certificate is not None:
-            sans = [san for san in message.certificate.sans if not _is_address(san)]
-            name = sans[0] if sans else None
-            source = NameSource.CERT
-        if name and self._judge.has(look.flow):
-            self._judge.learn(look.flow, "", Name(name, source, look.time))
-            self._events += self._judge.tell(look.flow, look.time)
-
-    def _dns(
-        self, message: DnsMessage, look: Look, sender: int, receiver: int, frame: FrameRef
-    ) -> None:
-        client = self._hosts.get(receiver if message.is_response else sender)
-        if client is None or self._reading is _Reading.IDENTITY:
-            return
-        if message.is_response:
-            self._names.learn(client.ip, message, look.time)
-            if self._judge.has(look.flow):  # a resolver that is not the site's has answered
-                self._judge.answered(look.flow, by_host=False, at=look.time, frame=frame)
-                self._events += self._judge.tell(look.flow, look.time)
-        else:
-            self._site_service(look, sender, self.site.resolvers, frame)
-        transport = transport_of(look.protocol)
-        for question in message.questions:
-            service = self._services.of_name(question.name)
-            if service is not None:
-                self._events += self._judge.looked_up(
-                    client.index,
-                    question.name,
-                    service,
-                    transport,
-                    look.time,
-                    frame,
-                    asked=not message.is_response,
-                )
-
-    def _site_service(
-        self, look: Look, sender: int, allowed: tuple[str, ...], frame: FrameRef
-    ) -> None:
-        """Judge a resolver or time server on site that is not among those the site names."""
-        if not allowed or self._judge.has(look.flow) or not (look.host_a and look.host_b):
-            return
-        if self._reading is _Reading.IDENTITY:
-            return
-        server_ip = _address_of(look, 1 - look.side)
-        if server_ip in allowed or sender not in self._hosts:
-            return
-        local, remote = look.port_a, look.port_b
-        if look.side:
-            local, remote = remote, local
-        opening = Opening(
-            flow=look.flow,
-            row=look.row,
-            host=sender,
-            remote_ip=server_ip,
-            remote_port=remote,
-            local_port=local,
-            protocol=look.protocol,
-            direction=Direction.OUTBOUND,
-            names=[],
-            at=look.time,
-            frame=frame,
-            on_site=True,
-            home=look.side,
-            home_ip=self._hosts[sender].ip,
-        )
-        self._events += self._judge.begin(opening, tally_of(look, look.side))
-
-    def _rtsp(
-        self,
-        message: RtspRequest | RtspResponse,
-        look: Look,
-        sender: int,
-        receiver: int,
-        frame: FrameRef,
-    ) -> None:
-        """Learn who streams: an RTSP server that was told to play and says it does."""
-        conversation = self._conversations[look.flow]
-        if isinstance(message, RtspRequest):
-            conversation.playing = message.method == "PLAY"
-            if message.transport and "interleaved" in message.transport:
-                conversation.interleaved = True
-        elif conversation.playing and message.status == 200:
-            conversation.playing = False
-            conversation.media[look.side] = conversation.interleaved
-            server, client = self._hosts.get(sender), self._hosts.get(receiver)
-            if server is not None and client is not None:
-                camera = self._inventory.see_media(server, client, frame)
-                self._published(camera, server, look.time)
-                recorder = self._inventory.camera_of(client.index)
-                if recorder is not None and recorder.id not in self._announced:
-                    self._published(recorder, client, look.time)
-
-    def _dhcp(self, message: DhcpMessage, look: Look, frame: FrameRef) -> None:
-        camera = self._inventory.see_dhcp(message, frame)
-        if camera is not None:
-            self._events.append(CameraEvent(look.time, camera))
-            self._recognised(camera, None, look.time)
-
-    # ---- events ----------------------------------------------------------------------------
-
-    def _is_logged(self, look: Look) -> bool:
-        """Say whether a message is to be told: it belongs to a flow that is judged, or all are."""
-        if self._log_all and not self._silent:
-            return True
-        if self._silent or self._reading is not _Reading.NOW or not self._judge.has(look.flow):
-            return False
-        return self._judged.camera_of(look.host_a or look.host_b) is not None
-
-    def _log(self, look: Look, message: object, frame: FrameRef) -> None:
-        row = self._flows.ends_of(look.row)
-        source, target = (row.b, row.a) if look.side else (row.a, row.b)
-        camera = self._judged.camera_of(look.host_a or look.host_b)
-        self._events.append(
-            FactEvent(
-                look.time,
-                frame,
-                look.flow,
-                look.protocol,
-                source.ip,
-                source.port,
-                target.ip,
-                target.port,
-                look.source,
-                row.vlans,
-                message,
-                camera,
-            )
-        )
+    # ---- events -----------------------------------------------------------------------------
 
     def _ended(self, look: Look) -> None:
-        conversation = self._conversations.pop(look.flow, None)
+        conversation = self._messages.conversations.pop(look.flow, None)
         judgement = None
         if self._judge.has(look.flow):
             home = 0 if look.host_a else 1
@@ -796,7 +515,7 @@ class Engine:
         elif look.watched and not look.shed and self._past is not None:
             host = look.host_a or look.host_b
             self._untold.setdefault(host, Forgotten()).add(look)
-        if self._silent or self._reading is _Reading.PAST:
+        if self._silent or self._messages.reading is Reading.PAST:
             return
         if judgement is None and not self._log_all:
             return
@@ -807,21 +526,3 @@ class Engine:
         self._events.append(
             FlowEvent(look.time, flow, protocol, REASONS_ENDED[look.detail], judgement)
         )
-
-
-def _address_of(look: Look, side: int) -> str:
-    if side:
-        return text_of(look.version, look.b_hi, look.b_lo)
-    return text_of(look.version, look.a_hi, look.a_lo)
-
-
-def _host_name(host: str | None) -> str | None:
-    """Return the name in a Host header, or None where it holds an address."""
-    if not host or host.startswith("["):
-        return None
-    name = host.rsplit(":", 1)[0] if host.count(":") == 1 else host
-    return None if _is_address(name) else name
-
-
-def _is_address(text: str) -> bool:
-    return ":" in text or text.replace(".", "").isdigit()
