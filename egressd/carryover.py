@@ -51,10 +51,10 @@ class CarryOver:
 
     def rows(self, *, changed_only: bool) -> EngineState:
         """Return what changed since this was last asked; the first time, all there is."""
-        changed_only = changed_only and self._is_tracking
-        self._is_tracking = self._keeps = True
         parts = self._parts
         memory = parts.judge.memory
+        changed_only = changed_only and self._is_tracking and not memory.is_behind
+        self._is_tracking = self._keeps = True
         around = Surroundings(parts.bindings.hosts.get, self._standing_of, parts.judge.whose)
         judged = memory.rows(around, changed_only=changed_only)
         known = parts.inventory.rows(parts.bindings.row_of, changed_only=changed_only)

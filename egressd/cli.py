@@ -27,6 +27,7 @@ from egressd.model import CaptureError, ConfigError, Nanoseconds, RuleError
 if TYPE_CHECKING:
     from typing import TextIO
 
+    from egressd.config import Site
     from egressd.replay import Options, Outcome
 
 
@@ -281,6 +282,7 @@ def check(
             for warning in loaded.warnings:
                 typer.echo(f"warning: {warning}", err=True)
             problems[:0] = check_sinks(loaded.sinks, str(site))
+            problems += _filter_problems(loaded)
         except ConfigError as error:
             problems.insert(0, str(error))
     for problem in problems:
@@ -397,6 +399,16 @@ def canary(
     own = name_of_host() if name is None else name
     sender = CanarySender(load_key(key_file), own, target_of(to))
     send_canaries(sender, lambda line: typer.echo(line, err=True), interval_seconds=interval)
+
+
+def _filter_problems(site: Site) -> list[str]:
+    from egressd.capture.filter import ETHERNET, FrameFilter  # noqa: PLC0415 - start-up time
+
+    try:
+        FrameFilter(site, expression=site.watch.expression).program_of(ETHERNET)
+    except CaptureError as error:
+        return [f"{site.file}: filter.expression: {error}"]
+    return []
 
 
 def _replay(options: Options, fail_on: FailOn) -> Exit:

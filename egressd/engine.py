@@ -201,6 +201,7 @@ class Engine:
                 inventory.recognised_at(camera),
                 destinations.get(camera.id, 0),
                 judge.newest_destination_of(self._judged.bindings_of(camera)),
+                self._last_frame_of(camera),
             )
             for camera in cameras
         }
@@ -214,6 +215,11 @@ class Engine:
             databases=self._geo.databases,
             missing=len(inventory.missing),
         )
+
+    def _last_frame_of(self, camera: Camera) -> int:
+        bindings = self._judged.bindings_of(camera)
+        # Bindings below zero are of a run before, which the data plane does not know.
+        return max((self._plane.last_of_host(index) for index in bindings if index >= 0), default=0)
 
     def _tables(self) -> list[TableFill]:
         plane, names, judge, hosts = self._plane, self._names, self._judge, self._inventory

@@ -49,6 +49,7 @@ class FlowReader:
 
     def __init__(self, plane: Plane | ReferencePlane) -> None:
         self._plane = plane
+        self.first_id = 0  # added to the data plane's numbers, which begin again with each run
 
     def last_of(self, flow: int, row: int) -> int:
         """Return the time of a flow's last frame, 0 where its row is another's by now."""
@@ -89,7 +90,7 @@ class FlowReader:
         else:
             state = FlowState.ESTABLISHED if flags & ANSWERED else FlowState.NEW
         return Flow(
-            id=number,
+            id=self.first_id + number,
             protocol=protocol,
             client=client,
             server=server,

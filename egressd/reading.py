@@ -20,6 +20,7 @@ class CameraTimes:
     recognised: Nanoseconds = 0
     destinations: int = 0  # different far ends so far
     last_new_destination: Nanoseconds = 0
+    last_frame: Nanoseconds = 0  # that it sent in this run, on site or off
 
 
 @dataclass(frozen=True, slots=True)

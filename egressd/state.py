@@ -206,6 +206,7 @@ class EngineState:
     one_way_mirror: bool = False
     coverage: Coverage = field(default_factory=Coverage)
     serial: int = 0  # the highest id given to an episode so far
+    runs: int = 0  # engines that it went through
     gone_devices: list[str] = field(default_factory=list)
     gone_episodes: list[int] = field(default_factory=list)
     gone_flows: list[str] = field(default_factory=list)

@@ -2,7 +2,7 @@
 
 A batch's bytes are gone when the next batch is asked for. So the frames of looks that may have to
 prove something are handed on here, before the engine hands out what they led to. Of a host that nobody judges
-only the first frame of a contact and DNS are kept: it may turn out to be a camera.
+only the first frame of a contact is kept: it may turn out to be a camera.
 """
 
 from __future__ import annotations
@@ -72,13 +72,13 @@ class Witness:
         self, look: Look, batch: Batch, sources: list[Source], followed: Collection[int]
     ) -> KeptFrame | None:
         """Return the frame of a look if it may have to prove something."""
-        is_payload = look.kind == LookKind.PAYLOAD
-        ports = (look.port_a, look.port_b)
-        is_dns = is_payload and DNS_PORT in ports
         is_judged = look.host_a in followed or look.host_b in followed
-        is_contact = look.watched and (is_judged or look.kind == LookKind.NEW)
-        is_time = is_payload and is_judged and NTP_PORT in ports
-        if not (is_dns or is_contact or is_time):
+        if not is_judged and look.kind != LookKind.NEW:
+            return None
+        ports = (look.port_a, look.port_b)
+        is_payload = look.kind == LookKind.PAYLOAD
+        is_dns = is_payload and DNS_PORT in ports
+        if not (is_dns or look.watched or (is_payload and NTP_PORT in ports)):
             return None
         home = _home_of(look)
         has_ports = transport_of(look.protocol) in WITH_PORTS

@@ -19,7 +19,7 @@ from egressd.attribute.services import load_services
 from egressd.capture.pcapfile import open_captures
 from egressd.config import load_site
 from egressd.daemon.statefile import StateFile
-from egressd.model import AlertEvent, CameraEvent
+from egressd.model import AlertEvent, CameraEvent, FlowEvent
 from egressd.state import EngineState, Kept
 
 if TYPE_CHECKING:
@@ -142,6 +142,23 @@ def test_a_restart_changes_nothing_that_is_found_or_told(
         assert run.found() == whole.found()
         assert sorted(run.alerts) == sorted(whole.alerts)
         assert sorted(run.cameras) == sorted(whole.cameras)
+
+
+def test_no_two_flows_have_one_id_over_a_restart() -> None:
+    path = PCAPS / "cloud-call.pcapng"
+    ids: list[int] = []
+    state = EngineState()
+    for _ in range(3):
+        engine = engine_for(site_of(path), state)
+        with open_captures([str(path)]) as reader:
+            events = [event for batch in reader for event in engine.feed(batch, reader.sources)]
+        events += engine.finish()
+        ids += [event.flow.id for event in events if isinstance(event, FlowEvent)]
+        state = engine.state()
+    assert ids
+    assert len(ids) == len(set(ids))
+    assert max(ids) < 1 << 53  # what JSON readers keep exact (RFC 8259 section 6)
+    assert ids[0] < 1 << 32  # as in a replay
 
 
 def as_known(state: EngineState) -> dict[str, object]:

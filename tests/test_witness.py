@@ -54,8 +54,10 @@ def test_the_frames_of_every_alert_are_there_when_it_is_told(name: str) -> None:
     assert keeper.counts.kept > 0
 
 
-def test_a_lookup_is_found_by_its_name_and_by_what_was_answered() -> None:
-    site = load_site(PCAPS / "sites" / "demo.yaml")
+def test_a_lookup_is_found_by_its_name_and_by_what_was_answered(tmp_path: Path) -> None:
+    file = tmp_path / "site.yaml"
+    file.write_text(f"site: {{networks: [10.20.0.0/16]}}\ncameras: [{{ip: {camera.ip}}}]\n")
+    site = load_site(file)
     keeper = FrameKeeper(site.is_on_site)
     engine = assemble(
         site, services=load_services(), geo=Geo(), witness=witness_of(keeper, None, None)

@@ -94,6 +94,8 @@ class NameTable:
         key = (client, address)
         if self._changed is not None:
             self._changed.add(key)
+            if len(self._changed) > self._maximum:
+                self._changed = None  # nobody has asked for long, and will be told all there is
         answers = self._answers.get(key)
         if answers is None:
             self._answers[key] = [answer]

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 READ_SHARE = 100
 READ_EVERY: Nanoseconds = 5_000_000_000  # at most
+SHOW_EVERY: Nanoseconds = 1_000_000_000  # at most
 
 
 class Gauges:
@@ -50,6 +51,7 @@ class Gauges:
         self._reading: EngineReading | None = None
         self._of: Engine | None = None
         self._read_next: Nanoseconds = 0
+        self._show_next: Nanoseconds = 0
 
     def reading_of(self, watch: Watch) -> EngineReading:
         """Return what the engine counts, as it was a moment ago or now."""
@@ -63,9 +65,10 @@ class Gauges:
 
     def read(self, watch: Watch) -> Callable[[], None]:
         """Read all counts; return what shows them."""
-        exposition = self._exposition
-        if exposition is None:
+        exposition, now = self._exposition, watch.around.clocks.monotonic()
+        if exposition is None or now < self._show_next:
             return _show_nothing
+        self._show_next = now + SHOW_EVERY
         snapshot = self._snapshot(watch)
         return lambda: exposition.publish(snapshot)
 
@@ -77,6 +80,7 @@ class Gauges:
                 recognised=times.recognised,
                 destinations=times.destinations,
                 last_new_destination=times.last_new_destination,
+                last_frame=times.last_frame,
             )
             for camera, times in reading.times.items()
         }

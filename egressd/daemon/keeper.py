@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from egressd.state import Kept
 
 EVERY: Nanoseconds = 2_000_000_000
+URGENT_EVERY: Nanoseconds = 200_000_000  # at most, when alert follows alert
 AFTER_FAILURE: Nanoseconds = 10_000_000_000
 
 FileKey = tuple[str, int, int, int]  # of a FilePlace
@@ -37,6 +38,7 @@ class Keeper:
         self._file = file
         self._log = log
         self._next: Nanoseconds = 0  # by the monotonic clock
+        self._urgent_from: Nanoseconds = 0
         self._retry_at: Nanoseconds = 0
         self._turn = threading.Condition()
         self._job: Callable[[], None] | None = None
@@ -50,13 +52,14 @@ class Keeper:
         with self._turn:
             if self._job is not None or now < self._retry_at:
                 return False
-        return urgent or now >= self._next
+        return now >= (self._urgent_from if urgent else self._next)
 
     def put(
         self, kept: Kept, gone: Iterable[FileKey] = (), then: Callable[[], None] | None = None
     ) -> None:
         """Hand over what is to be saved; the writer calls `then` after it, saved or not."""
-        self._next = monotonic_now() + EVERY
+        now = monotonic_now()
+        self._next, self._urgent_from = now + EVERY, now + URGENT_EVERY
         keys = list(gone)
 
         def job() -> None:

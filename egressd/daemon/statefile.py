@@ -103,6 +103,7 @@ class StateFile:
         meta = dict(self._connection.execute("SELECT key, value FROM meta"))
         engine.time = self._meta(meta, "time", int, default=0)
         engine.serial = self._meta(meta, "serial", int, default=0)
+        engine.runs = self._meta(meta, "runs", int, default=0)
         engine.routers = tuple(self._meta(meta, "routers", list, default=[]))
         engine.servers = tuple(self._meta(meta, "servers", list, default=[]))
         engine.one_way_mirror = self._meta(meta, "one_way_mirror", bool, default=False)
@@ -225,6 +226,7 @@ class StateFile:
         told = {
             "time": engine.time,
             "serial": engine.serial,
+            "runs": engine.runs,
             "routers": engine.routers,
             "servers": engine.servers,
             "one_way_mirror": engine.one_way_mirror,

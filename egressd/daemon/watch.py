@@ -303,6 +303,7 @@ class Watch:
             now = self.around.clocks.monotonic()
             if now >= self._due.gauges:
                 self._due.gauges = now + SHOW_EVERY
+                self._kept(whole=False)  # what changed is booked, and need not be remembered
                 self.around.gauges.read(self)()
             return
         if not keeper.is_due(urgent=self._urgent):

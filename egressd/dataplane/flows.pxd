@@ -53,6 +53,7 @@ cdef struct HostRow:  # one on-site address behind one MAC
     uint64_t ip_hi
     uint64_t ip_lo
     uint64_t mac
+    int64_t last  # when it sent its last frame
     int64_t look_second
     int64_t contact_hour
     uint64_t shed_flows

@@ -244,6 +244,7 @@ class HostTable:
             self.clear(i)
 
     def clear(self, at):
+        self.hosts[at].last = 0
         self.hosts[at].look_second = 0
         self.hosts[at].looks = 0
         self.hosts[at].contact_hour = 0

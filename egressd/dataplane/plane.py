@@ -465,6 +465,7 @@ class Plane:
             self.announce()
             return 1
         flags: uint32_t = self.table.rows[row].flags
+        self.host_table.hosts[self.table.sides[s].host].last = self.now
         self.table.sides[s].own_frames += 1
         self.table.sides[s].own_bytes += (
             self.frame.own_end - self.frame.own_start - self.frame.stripped
@@ -1277,6 +1278,11 @@ class Plane:
             self.host_table.hosts[i].mac,
             self.host_table.hosts[i].hops,
         )
+
+    def last_of_host(self, index: int) -> int:
+        """Return when an on-site host sent its last frame, 0 where it sent none."""
+        i: uint32_t = index
+        return self.host_table.hosts[i].last
 
     def shed_of(self, index: int) -> tuple:
         """Return (flows, frames out, bytes out, frames in, bytes in) beyond a host's budget."""

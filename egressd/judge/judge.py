@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from egressd.judge.classes import WITH_PORTS, class_of, transport_of
 from egressd.judge.findings import Rule, finding_of, id_of, rule_of
-from egressd.judge.memory import DESTINATIONS, FINDINGS, Memory, Resumed
+from egressd.judge.memory import FINDINGS, Memory, Resumed
 from egressd.judge.stages import EPISODE_SILENCE, Episode, Tally
 from egressd.model import (
     NANOSECONDS_PER_SECOND,

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SWEEP = 4_000  # flows that go on whose counters are looked up at a time
 MAXIMUM_COUNTS = 80_000  # their labels are of closed sets, or cameras: it never comes to that
+MAXIMUM_GONE = 100_000  # remembered while nobody asks
 # Names of counts.
 CONTACTS = "contacts"  # by party, stage, and whether a permit covers it
 FINDINGS = "findings"  # told, by rule and severity
@@ -79,6 +80,7 @@ class Memory:
         self._begun: dict[int, Thread] = {}  # flows, by their id in this run
         self._ended: list[str] = []
         self.is_suspended = False  # flows end only because the run does
+        self.is_behind = False  # what changed is not all known: everything is to be asked for
         self._at = 0  # how far the sweep over flows has come
         self._totals: dict[tuple[str, str], Tally] = {}
         self._counts: Counter[tuple[str, tuple[str, ...]]] = Counter()
@@ -99,6 +101,13 @@ class Memory:
         if episode.id:
             self._changed.pop(episode.id, None)
             self._gone.append(episode.id)
+            if len(self._gone) > MAXIMUM_GONE:
+                self._fall_behind()
+
+    def _fall_behind(self) -> None:
+        """Forget what is no more: nobody has asked for long, and will be told all there is."""
+        self._gone, self._ended = [], []
+        self.is_behind = True
 
     def began(self, thread: Thread) -> None:
         """Take that a flow began, or belongs to another episode now."""
@@ -109,6 +118,8 @@ class Memory:
         if not self.is_suspended:
             self._begun.pop(thread.opening.flow, None)
             self._ended.append(thread.opening.id)
+            if len(self._ended) > MAXIMUM_GONE:
+                self._fall_behind()
 
     def suspend(self) -> None:
         """Take that flows end from now on only because the run does."""
@@ -128,6 +139,7 @@ class Memory:
     def rows(self, around: Surroundings, *, changed_only: bool) -> JudgeRows:
         """Return all rows, or those that changed since this was last asked."""
         rows = JudgeRows()
+        self.is_behind = False
         if not changed_only:
             for episode in self._episodes.values():
                 self.touch(episode)

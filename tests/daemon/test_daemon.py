@@ -342,3 +342,21 @@ def test_a_canary_that_does_not_come_makes_the_sensor_blind(daemon: Daemon) -> N
     shutil.copy(BUSY, daemon.folder)  # which has none in its 23 seconds
     daemon.wait_logged("sensor_blind reason=canary_missed")
     assert daemon.stop() == 0
+
+
+FEW_SOURCES = """
+import egressd.capture.follow
+egressd.capture.follow.MAX_SOURCES = 1_024 + 2
+from egressd.cli import main; main()
+"""
+
+
+def test_a_folder_of_more_files_than_there_are_numbers_is_followed_on(daemon: Daemon) -> None:
+    daemon.code = FEW_SOURCES
+    for number in range(5):
+        (daemon.folder / f"{number}").write_bytes((ROOT / "pcaps/clean-site.pcapng").read_bytes())
+    daemon.start()
+    daemon.wait_logged("intake_renewed")
+    shutil.copy(CAPTURE, daemon.folder)
+    daemon.wait(daemon.findings, "alerted")
+    assert daemon.stop() == 0

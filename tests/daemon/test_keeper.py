@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from egressd.daemon import keeper as keepers
-from egressd.daemon.keeper import AFTER_FAILURE, EVERY, Keeper
+from egressd.daemon.keeper import AFTER_FAILURE, EVERY, URGENT_EVERY, Keeper
 from egressd.daemon.logs import Log
 from egressd.state import EngineState, Kept
 
@@ -74,6 +74,9 @@ def test_a_save_is_due_every_two_seconds_or_when_an_alert_was_told(bench: Bench)
     assert bench.keeper.is_due()
     bench.put()
     assert not bench.keeper.is_due()
+    assert not bench.keeper.is_due(urgent=True)
+    bench.now += URGENT_EVERY
+    assert not bench.keeper.is_due()
     assert bench.keeper.is_due(urgent=True)
     bench.now += EVERY
     assert bench.keeper.is_due()
@@ -113,8 +116,8 @@ def test_a_save_that_fails_is_told_and_tried_again_with_everything(
     bench.file.failing = None
     assert bench.keeper.is_due()
     bench.put(whole=True)
-    assert not bench.keeper.wants_all
     assert bench.file.saved == [True]
+    assert vars(bench.keeper)["wants_all"] is False
 
 
 def test_the_last_save_is_made_before_it_ends(bench: Bench) -> None:

@@ -15,9 +15,9 @@ from watching import AS_USER, ROOT, Daemon
 
 sys.path.insert(0, str(ROOT / "tests/capture"))
 
-from veth import Cable, cable_of_ones_own  # noqa: E402 - it stands with the tests of the ring
+from veth import Cable, cable_of_ones_own
 
-from egressd.capture.pcapfile import open_captures  # noqa: E402 - as above
+from egressd.capture.pcapfile import open_captures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

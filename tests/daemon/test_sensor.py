@@ -46,7 +46,9 @@ def test_a_sensor_that_sees_says_nothing() -> None:
         pytest.param(
             Signs(1, [replace(UP, state=LinkState.GONE)]), BlindReason.INTERFACE_DOWN, id="gone"
         ),
-        pytest.param(Signs(1, [replace(UP, carrier=False)]), BlindReason.INTERFACE_DOWN, id="cable"),
+        pytest.param(
+            Signs(1, [replace(UP, carrier=False)]), BlindReason.INTERFACE_DOWN, id="cable"
+        ),
     ],
 )
 def test_each_reason_is_told_when_it_begins_and_ends(signs: Signs, reason: BlindReason) -> None:

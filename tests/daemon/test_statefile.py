@@ -82,6 +82,7 @@ STATE = EngineState(
     coverage=Coverage(frames=1808, decode_errors={"dns cut": 2}),
     one_way_mirror=True,
     serial=7,
+    runs=3,
 )
 KEPT = Kept(STATE, [FrameCount("span0", 1808)], [FilePlace("/in", "a.pcap", 1, 2, 3, 4)])
 

@@ -653,3 +653,17 @@ def test_a_look_tells_the_row_of_its_frame(make: type[Plane] | type[ReferencePla
     looks = [look for look in plane.drain(batch.buffer) if look.kind == Kind.PAYLOAD]
     assert [batch.number[look.index] for look in looks] == [look.number for look in looks]
     assert len(looks) == 8
+
+
+@pytest.mark.parametrize("make", [Plane, ReferencePlane], ids=["fast", "reference"])
+def test_when_a_host_spoke_last_is_known(make: type[Plane] | type[ReferencePlane]) -> None:
+    plane = make([(0x0A140000, 16, 4)], 0)
+    plane.add_source(0, 1)
+    batch = batch_of(
+        camera.says(b"x", to=FAR, port=9),
+        camera.says(b"y", to="10.20.0.77", port=9),
+        camera.is_told(b"z", by=FAR, port=9),
+    )
+    plane.feed(batch, 0)
+    hosts = {look.row for look in plane.drain(batch.buffer) if look.kind == Kind.HOST}
+    assert {plane.last_of_host(row) for row in hosts} == {batch.time[1], 0}

@@ -45,6 +45,7 @@ class Host:
     announced: bool = False  # said so itself by ARP
     spoke: int = 0  # counts up: the host of an address that spoke last has the most
     hops: int = 0  # hop limit of the first packet it sent to one host
+    last: Nanoseconds = 0  # when it sent its last frame
     second: int = 0
     looks: int = 0
     hour: int = 0

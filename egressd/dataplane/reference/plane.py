@@ -327,6 +327,7 @@ class ReferencePlane:
             self._totals.duplicates += 1
             self._announce()
             return
+        self._hosts.rows[sent.host].last = self._moment.now
         sent.own_frames += 1
         sent.own_bytes += packet.layer.own
         self._announce()
@@ -666,6 +667,10 @@ class ReferencePlane:
         host = self._hosts.rows[index]
         high, low = divmod(host.ip, 1 << 64)
         return host.version, high, low, host.mac, host.hops
+
+    def last_of_host(self, index: int) -> Nanoseconds:
+        """Return when an on-site host sent its last frame, 0 where it sent none."""
+        return self._hosts.rows[index].last
 
     def shed_of(self, index: int) -> tuple[int, int, int, int, int]:
         """Return (flows, frames out, bytes out, frames in, bytes in) beyond a host's budget."""
