@@ -8,7 +8,7 @@ from __future__ import annotations
 
 UNKNOWN = "unknown"
 
-# Decoded protocols, in Wireshark's names.
+# Decoded protocols, in Wireshark's names, and the labels of the camera world.
 BY_PROTOCOL = {
     "dns": "infra.dns",
     "ntp": "infra.ntp",
@@ -19,6 +19,22 @@ BY_PROTOCOL = {
     "ssdp": "discovery.leak",
     "mqtt": "cloud.signalling",
     "stun": "p2p.register",
+    "pppp": "p2p.register",
+    "pppp-obfuscated": "p2p.register",
+    "ilnk": "p2p.register",
+    "kalay": "p2p.register",
+    "kalay-cc51": "p2p.register",
+    "dahua-dhp2p": "p2p.register",
+    "dahua-istun": "p2p.register",
+    "dahua-ptcp": "p2p.register",
+    "hik-stun": "p2p.register",
+    "hik-p2p3": "p2p.register",
+    "reolink-bcudp": "p2p.register",
+    "tvt-nat": "p2p.register",
+    "hik-lbs": "cloud.signalling",
+    "hik-mqtt": "cloud.signalling",
+    "tuya": "cloud.signalling",
+    "xiongmai-cloud": "cloud.signalling",
     "rtsp": "media.stream",
 }
 

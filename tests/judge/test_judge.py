@@ -70,7 +70,7 @@ class Bench:
     def __init__(self, *permits: Permit) -> None:
         plain = default_site()
         site = Site(
-            "test", (ip_network("10.20.0.0/16"),), ("10.20.200.53",), (), (), (), permits, None
+            "test", (ip_network("10.20.0.0/16"),), ("10.20.200.53",), (), (), (), permits
         )
         self.site = site if permits else plain
         self.someone = Someone()
