@@ -11,14 +11,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from egressd.decode.cameras import (
+    STREAM_READERS,
+    messages_inside,
+    read_camera_datagram,
+    read_sip_or_platform,
+)
 from egressd.decode.dhcp import read_dhcp, read_dhcp6
 from egressd.decode.dns import DnsStream, read_dns, read_dns_stream
 from egressd.decode.http import read_http_request, read_http_response
 from egressd.decode.mqtt import read_mqtt_connect
 from egressd.decode.ntp import read_ntp
+from egressd.decode.p2p import P2pMessage, Role
+from egressd.decode.p2pdatagram import P2pTrail, is_obfuscated_size, read_p2p_datagram
 from egressd.decode.quic import QuicReader, is_quic_initial, read_gquic_chlo
 from egressd.decode.rtp import RtpTrail, read_rtp_header
 from egressd.decode.rtsp import read_rtsp_request, read_rtsp_response
+from egressd.decode.ssdp import read_ssdp
 from egressd.decode.stream import StreamHead
 from egressd.decode.stun import read_stun, read_stun_stream
 from egressd.decode.tls import ClientHello, read_dtls_client, read_tls_client, read_tls_server
@@ -51,7 +60,7 @@ class Fact:
 
     protocol: str
     message: object
-    again: bool = False  # sent before the capture began, and now again
+    again: bool = False  # told before: sent before the capture began, or a P2P message once more
 
 
 @dataclass(slots=True)
@@ -76,6 +85,7 @@ class Conversation:
     interleaved: bool = False  # RTSP: the media comes in the same connection
     media: list[bool] = field(default_factory=lambda: [False, False])  # a side sends it
     rtp: RtpTrail | None = None
+    p2p: P2pTrail | None = None
 
     def note(self, protocol: str) -> None:
         """Remember a protocol of this flow, outermost first."""
@@ -92,9 +102,8 @@ def read_datagram(
     """
     fact = _by_port(payload, ports) or _by_bytes(conversation, payload)
     if fact is None:
-        _follow_rtp(conversation, side, payload)
-        return []
-    conversation.note(fact.protocol)
+        return _read_p2p(conversation, side, payload, ports)
+    _learn(conversation, side, fact)
     return [fact]
 
 
@@ -132,10 +141,25 @@ def read_segment(  # noqa: PLR0913 - a segment and where it belongs
         return []
     stream.done = stream.base + len(head)
     stream.head = None
-    if fact is None:
-        return []
+    return [] if fact is None else _with_inside(conversation, side, fact, head)
+
+
+def _with_inside(conversation: Conversation, side: int, fact: Fact, head: bytes) -> list[Fact]:
+    """Return a message of a stream behind what it is in a camera's cloud, if it is that."""
+    inside = [Fact(found.protocol, found) for found in messages_inside(fact.message, head)]
+    facts = [*inside, fact]
+    for found in facts:
+        _learn(conversation, side, found)
+    return facts
+
+
+def _learn(conversation: Conversation, side: int, fact: Fact) -> None:
+    """Take what a message says of its flow."""
     conversation.note(fact.protocol)
-    return [fact]
+    message = fact.message
+    if isinstance(message, P2pMessage) and message.role is Role.MEDIA:
+        # Only a decoder that saw which it is says so; other sessions may be commands.
+        conversation.media[side] |= message.detail in ("video", "audio")
 
 
 def _read_again(payload: bytes) -> list[Fact]:
@@ -234,7 +258,7 @@ def _ntp(payload: bytes) -> Fact | None:
 
 
 def _ssdp(payload: bytes) -> Fact | None:
-    message = read_http_request(payload, final=True) or read_http_response(payload, final=True)
+    message = read_ssdp(payload)
     return Fact("ssdp", message) if message else None
 
 
@@ -270,7 +294,31 @@ def _by_bytes(conversation: Conversation, payload: bytes) -> Fact | None:
     gquic = read_gquic_chlo(payload)
     if gquic is not None:
         return Fact("gquic", gquic)
-    return None
+    message = read_camera_datagram(payload)
+    return Fact(message.protocol, message) if message is not None else None
+
+
+def _read_p2p(
+    conversation: Conversation, side: int, payload: bytes, ports: tuple[int, int]
+) -> list[Fact]:
+    """Camera P2P protocols; what is none of them may be media."""
+    message = None
+    if conversation.quic is None:
+        message = read_p2p_datagram(payload, ports, conversation.protocols)
+        if message is None and is_obfuscated_size(payload, ports[1]):
+            message = _p2p_trail(conversation).follow_obfuscated(payload, ports[1])
+    if message is None:
+        _follow_rtp(conversation, side, payload)
+        return []
+    fact = Fact(message.protocol, message, not _p2p_trail(conversation).is_news(message))
+    _learn(conversation, side, fact)
+    return [fact]
+
+
+def _p2p_trail(conversation: Conversation) -> P2pTrail:
+    if conversation.p2p is None:
+        conversation.p2p = P2pTrail()
+    return conversation.p2p
 
 
 def _follow_rtp(conversation: Conversation, side: int, payload: bytes) -> None:
@@ -294,7 +342,9 @@ def _by_first_bytes(head: bytes, *, final: bool) -> Fact | NeedMore | None:
             if not final:
                 return NEED_MORE
         elif message is not None:
-            return Fact(protocol, message)
+            # SIP may turn out to be a video platform's.
+            label = message.protocol if isinstance(message, P2pMessage) else protocol
+            return Fact(label, message)
     return None
 
 
@@ -305,14 +355,15 @@ TEXT_READERS: tuple[Reader, ...] = (
     ("rtsp", lambda head, final: read_rtsp_response(head, final=final)),
     ("http", lambda head, final: read_http_request(head, final=final)),
     ("http", lambda head, final: read_http_response(head, final=final)),
+    ("sip", lambda head, final: read_sip_or_platform(head, final=final)),
 )
 STUN_READERS: tuple[Reader, ...] = (("stun", lambda head, _: read_stun_stream(head)),)
-READERS: dict[int, tuple[Reader, ...]] = {
+READERS: dict[int, tuple[Reader, ...]] = STREAM_READERS | {
     TLS_HANDSHAKE: (
         ("tls", lambda head, final: read_tls_client(head, final=final)),
         ("tls", lambda head, final: read_tls_server(head, final=final)),
     ),
     MQTT_CONNECT: (("mqtt", lambda head, _: read_mqtt_connect(head)),),
-    0x00: STUN_READERS,
-    0x01: STUN_READERS,
+    0x00: (*STUN_READERS, *STREAM_READERS[0x00]),
+    0x01: (*STUN_READERS, *STREAM_READERS[0x01]),
 }

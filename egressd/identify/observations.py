@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING
 from egressd.decode.dhcp import DhcpMessage
 from egressd.decode.dns import DnsMessage
 from egressd.decode.http import HttpRequest, HttpResponse
+from egressd.decode.introduction import Introduction
+from egressd.decode.p2p import P2pMessage
 from egressd.decode.rtsp import RtspRequest, RtspResponse
+from egressd.decode.ssdp import SsdpMessage, read_ssdp
 from egressd.decode.tls import ClientHello
 from egressd.identify.rules import MAX_TEXT, Observation, Trait
 
@@ -22,14 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
 MAX_OBSERVATIONS = 32  # of one message
-SSDP_STARTS = (b"NOTIFY * HTTP/1.", b"HTTP/1.1 200 OK\r\n")
-SSDP_BYTES = 2048
-SSDP_TRAITS = {
-    b"server": Trait.SSDP_SERVER,
-    b"nt": Trait.SSDP_TYPE,
-    b"st": Trait.SSDP_TYPE,
-    b"location": Trait.SSDP_LOCATION,
-}
 
 _ESCAPE = re.compile(r"\\(\d{3}|.)")
 _SERVICE = re.compile(r"(?:(.{1,300})\.)?(_[^.]{1,63}\._(?:tcp|udp))\.local\.?", re.IGNORECASE)
@@ -55,17 +50,9 @@ def observations_of_received(fact: object) -> list[Observation]:
 
 
 def observations_of_ssdp(payload: bytes) -> list[Observation]:
-    """Return what an SSDP announcement or answer shows of its sender."""
-    if not payload.startswith(SSDP_STARTS):
-        return []
-    found = []
-    for line in payload[:SSDP_BYTES].split(b"\n")[1:MAX_OBSERVATIONS]:
-        name, _, value = line.partition(b":")
-        trait = SSDP_TRAITS.get(name.strip().lower())
-        if trait is not None and value.strip():
-            text = value.strip()[:MAX_TEXT].decode("ascii", "backslashreplace")
-            found.append(Observation(trait, text))
-    return found
+    """Return what an SSDP announcement or answer in an undecoded payload shows of its sender."""
+    message = read_ssdp(payload)
+    return _observations_of_ssdp(message) if message is not None else []
 
 
 def observations_of_dhcp(fact: DhcpMessage) -> list[Observation]:
@@ -190,6 +177,39 @@ def _observations_of_rtsp_response(fact: RtspResponse) -> list[Observation]:
     ]
 
 
+def _observations_of_ssdp(fact: SsdpMessage) -> list[Observation]:
+    if not fact.speaks_for_itself:  # a search: its program is the searcher's own, no more
+        return _told((Trait.HTTP_USER_AGENT, fact.user_agent))
+    return _told(
+        (Trait.SSDP_SERVER, fact.server),
+        (Trait.SSDP_TYPE, fact.type),
+        (Trait.SSDP_LOCATION, fact.location),
+    )
+
+
+def _observations_of_introduction(fact: Introduction) -> list[Observation]:
+    if not fact.speaks_for_itself:
+        return []
+    types = [Observation(Trait.DISCOVERY_TYPE, word) for word in fact.types[:MAX_OBSERVATIONS]]
+    return types + _told(
+        (Trait.DISCOVERY_ANSWER, f"{fact.protocol} {fact.message}"),
+        (Trait.DISCOVERY_VENDOR, fact.vendor),
+        (Trait.DISCOVERY_MODEL, fact.model),
+        (Trait.DISCOVERY_NAME, fact.name),
+        (Trait.DISCOVERY_FIRMWARE, fact.firmware),
+        (Trait.DISCOVERY_SERIAL, fact.serial),
+    )
+
+
+def _observations_of_p2p(fact: P2pMessage) -> list[Observation]:
+    words = (fact.protocol, fact.message, fact.detail or "")
+    return [Observation(Trait.PROTOCOL_MESSAGE, " ".join(words).rstrip()[:MAX_TEXT])]
+
+
+def _told(*texts: tuple[Trait, str | None]) -> list[Observation]:
+    return [Observation(trait, text[:MAX_TEXT]) for trait, text in texts if text]
+
+
 def _observations_of_hello(fact: ClientHello) -> list[Observation]:
     return [Observation(Trait.LOOKUP, fact.sni.lower().rstrip("."))] if fact.sni else []
 
@@ -199,6 +219,9 @@ _READERS: dict[type, Callable[..., list[Observation]]] = {
     DhcpMessage: observations_of_dhcp,
     HttpRequest: _observations_of_request,
     HttpResponse: _observations_of_response,
+    Introduction: _observations_of_introduction,
+    P2pMessage: _observations_of_p2p,
     RtspRequest: _observations_of_rtsp_request,
     RtspResponse: _observations_of_rtsp_response,
+    SsdpMessage: _observations_of_ssdp,
 }

@@ -34,6 +34,7 @@ class Channel(Enum):
     RTSP = "rtsp"  # its RTSP server and client
     LOOKUP = "lookup"  # the names it asks for
     PROTOCOL = "protocol"  # protocols that only cameras speak
+    DISCOVERY = "discovery"  # what it answers when its LAN is searched for cameras
     MEDIA = "media"  # it served or pulled streams
     CONDUCT = "conduct"  # what it does as a whole
 
@@ -76,6 +77,14 @@ class Trait(Enum):
     RTSP_PUSH = "rtsp.push"
     RTSP_ASKED = "rtsp.asked"
     LOOKUP = "lookup"
+    PROTOCOL_MESSAGE = "protocol.message"
+    DISCOVERY_ANSWER = "discovery.answer"
+    DISCOVERY_TYPE = "discovery.type"
+    DISCOVERY_VENDOR = "discovery.vendor"
+    DISCOVERY_MODEL = "discovery.model"
+    DISCOVERY_NAME = "discovery.name"
+    DISCOVERY_FIRMWARE = "discovery.firmware"
+    DISCOVERY_SERIAL = "discovery.serial"
 
     __hash__ = object.__hash__  # members are compared by identity; Enum's own is slow
 
@@ -111,6 +120,14 @@ _LABELS = {
     Trait.RTSP_PUSH: "RTSP request",
     Trait.RTSP_ASKED: "received RTSP",
     Trait.LOOKUP: "asked for",
+    Trait.PROTOCOL_MESSAGE: "sent",
+    Trait.DISCOVERY_ANSWER: "answered a search with",
+    Trait.DISCOVERY_TYPE: "introduces itself as type",
+    Trait.DISCOVERY_VENDOR: "introduces itself as made by",
+    Trait.DISCOVERY_MODEL: "introduces itself as model",
+    Trait.DISCOVERY_NAME: "introduces itself as",
+    Trait.DISCOVERY_FIRMWARE: "tells its firmware",
+    Trait.DISCOVERY_SERIAL: "tells its serial number",
 }
 
 # Where a device names itself: the rule file's `name` and `host_name` stand for these.
@@ -124,6 +141,8 @@ GROUPS: Mapping[str, tuple[Trait, ...]] = {
         Trait.HTTP_REALM,
         Trait.RTSP_SERVER,
         Trait.RTSP_REALM,
+        Trait.DISCOVERY_MODEL,
+        Trait.DISCOVERY_NAME,
     ),
     "host_name": (Trait.DHCP_HOSTNAME, Trait.MDNS_NAME),
 }

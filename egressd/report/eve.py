@@ -125,9 +125,15 @@ class EveWriter:
             source_port, destination_port = destination_port, source_port
         protocol = event.protocol
         flow = community_id(protocol, source, source_port, destination, destination_port)
-        ours = ""
+        body = f'"{found.event_type}":{found.body}'
+        ours = []
         if event.camera is not None:
-            ours = f',"egressd":{{"camera":{encode(_short_camera(event.camera))}}}'
+            ours.append(f'"camera":{encode(_short_camera(event.camera))}')
+        if found.ours:
+            ours.append(body)
+            body = ""
+        if ours:
+            body += f'{"," if body else ""}"egressd":{{{",".join(ours)}}}'
         return (
             f'{{"timestamp":"{self._moment(event.time)}","event_type":"{found.event_type}",'
             f'{self._host}"flow_id":{event.flow_id & LARGEST_ID},'
@@ -137,7 +143,7 @@ class EveWriter:
             f'"dest_ip":"{destination}","dest_port":{destination_port},'
             f'"proto":"{PROTOCOLS.get(protocol) or protocol}",'
             f'"ip_v":{6 if ":" in source else 4},"community_id":"{flow}",'
-            f'"{found.event_type}":{found.body}{ours}}}'
+            f"{body}}}"
         )
 
     def _flow(self, event: FlowEvent) -> Json:

@@ -1,7 +1,7 @@
 """Decoded messages as the bodies of Suricata's protocol records: dns, tls, quic, http, ...
 
 One function a message type, found by the type itself. A message that Suricata
-has no record for has no entry here.
+has no record for has no entry here; those of camera P2P protocols have one that is all ours.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from egressd.decode.dhcp import DhcpMessage
 from egressd.decode.dissector import QuicHello
 from egressd.decode.dns import RCODES, DnsMessage, DnsRecord
 from egressd.decode.http import HttpRequest, HttpResponse
+from egressd.decode.introduction import Introduction
 from egressd.decode.ja4 import ja4_of
 from egressd.decode.mqtt import MqttConnect
 from egressd.decode.ntp import MODES, NtpMessage
+from egressd.decode.p2p import P2pMessage
 from egressd.decode.quic import GquicHello
 from egressd.decode.tls import Certificate, ClientHello, ServerFlight
 from egressd.report.communityid import UDP
@@ -59,11 +61,15 @@ MQTT_DIALECTS = {
 
 
 class FactRecord(NamedTuple):
-    """One record: its type and body; `answer` says that the flow's server sent it."""
+    """One record: its type and body; `answer` says that the flow's server sent it.
+
+    The body of one that is `ours` stands under the key `egressd`.
+    """
 
     event_type: str
     body: str  # JSON
     answer: bool = False
+    ours: bool = False
 
 
 def record_of(fact: object, protocol: int) -> FactRecord | None:
@@ -377,6 +383,41 @@ def _mqtt_connect(connect: MqttConnect, _: int) -> FactRecord:
     return FactRecord("mqtt", encode({"connect": _known(body)}))
 
 
+def _p2p(message: P2pMessage, _: int) -> FactRecord:
+    body: Json = {
+        "protocol": message.protocol,
+        "message": message.message,
+        "role": message.role.value,
+        "confidence": message.confidence.value,
+        "device_id": message.device_id,
+        "detail": message.detail,
+    }
+    if message.peers:
+        body["peers"] = [
+            _known({"ip": peer.ip, "port": peer.port, "part": peer.part.value})
+            for peer in message.peers
+        ]
+    return FactRecord("p2p", encode(_known(body)), ours=True)
+
+
+def _introduction(message: Introduction, _: int) -> FactRecord:
+    body: Json = {
+        "protocol": message.protocol,
+        "message": message.message,
+        "confidence": message.confidence.value,
+        "answer": message.speaks_for_itself,
+        "vendor": message.vendor,
+        "model": message.model,
+        "firmware": message.firmware,
+        "serial": message.serial,
+        "mac": message.mac,
+        "ip": message.ip,
+        "name": message.name,
+        "types": list(message.types) or None,
+    }
+    return FactRecord("discovery", encode(_known(body)), ours=True)
+
+
 def _known(body: Json) -> Json:
     return {key: value for key, value in body.items() if value is not None}
 
@@ -392,4 +433,6 @@ SHAPES: dict[type, Callable[[Any, int], FactRecord | None]] = {
     DhcpMessage: _dhcp,
     NtpMessage: _ntp,
     MqttConnect: _mqtt_connect,
+    P2pMessage: _p2p,
+    Introduction: _introduction,
 }

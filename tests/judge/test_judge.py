@@ -69,9 +69,7 @@ class Bench:
 
     def __init__(self, *permits: Permit) -> None:
         plain = default_site()
-        site = Site(
-            "test", (ip_network("10.20.0.0/16"),), ("10.20.200.53",), (), (), (), permits
-        )
+        site = Site("test", (ip_network("10.20.0.0/16"),), ("10.20.200.53",), (), (), (), permits)
         self.site = site if permits else plain
         self.someone = Someone()
         self.policy = Policy(self.site)
