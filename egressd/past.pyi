@@ -1,10 +1,11 @@
 from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 from egressd.dataplane.looks import Look as FastLook
 from egressd.dataplane.reference.looks import Look as ReferenceLook
 from egressd.judge.stages import Tally
 
-Look = FastLook | ReferenceLook
+Look: TypeAlias = FastLook | ReferenceLook
 
 MAXIMUM_LOOKS: int
 

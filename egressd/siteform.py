@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from egressd.evidenceform import CanaryForm, EvidenceForm
 from egressd.metricsform import MetricsForm
-from egressd.sinkform import SinkForm
+from egressd.sinkform import SinkForm  # noqa: TC001 - pydantic reads it
 from egressd.spelling import (
     address_of,
     domain_of,

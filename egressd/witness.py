@@ -1,8 +1,8 @@
 """What stands by while the engine looks at frames: evidence is kept, canaries are heard.
 
 A batch's bytes are gone when the next batch is asked for. So the frames of looks that may have to
-prove something are handed on here, before the engine hands out what they led to. Of a host that nobody judges
-only the first frame of a contact is kept: it may turn out to be a camera.
+prove something are handed on here, before the engine hands out what they led to. Of a host that
+nobody judges only the first frame of a contact is kept: it may turn out to be a camera.
 """
 
 from __future__ import annotations

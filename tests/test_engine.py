@@ -31,7 +31,7 @@ def capture_of(name: str) -> Path:
     return next(path for path in PCAPS.glob(f"{name}.pcap*"))
 
 
-def events_of(
+def events_of(  # noqa: PLR0913 - all that must change nothing
     name: str,
     paths: Sequence[Path],
     *,

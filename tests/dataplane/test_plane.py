@@ -645,7 +645,7 @@ def test_coverage_counts_what_was_seen(run: Run) -> None:
 
 
 @pytest.mark.parametrize("make", [Plane, ReferencePlane], ids=["fast", "reference"])
-def test_a_look_tells_the_row_of_its_frame(make: type[Plane] | type[ReferencePlane]) -> None:
+def test_a_look_tells_the_row_of_its_frame(make: type[Plane | ReferencePlane]) -> None:
     plane = make([(0x0A140000, 16, 4)], 0)
     plane.add_source(0, 1)
     batch = batch_of(*(camera.says(b"x", to=FAR, port=port) for port in range(1, 9)))
@@ -656,7 +656,7 @@ def test_a_look_tells_the_row_of_its_frame(make: type[Plane] | type[ReferencePla
 
 
 @pytest.mark.parametrize("make", [Plane, ReferencePlane], ids=["fast", "reference"])
-def test_when_a_host_spoke_last_is_known(make: type[Plane] | type[ReferencePlane]) -> None:
+def test_when_a_host_spoke_last_is_known(make: type[Plane | ReferencePlane]) -> None:
     plane = make([(0x0A140000, 16, 4)], 0)
     plane.add_source(0, 1)
     batch = batch_of(
