@@ -33,7 +33,7 @@ from egressd.model import (
     Host,
     Name,
 )
-from egressd.past import Forgotten, Past, concerned, order_of, tally_of
+from egressd.past import Past, concerned, order_of, tally_of
 from egressd.reading import CameraTimes, EngineReading, TableFill
 
 if TYPE_CHECKING:
@@ -112,7 +112,6 @@ class Engine:
         self._ends: dict[int, int] = {}  # when flows of the past that is read ended
         self._order = 0  # of the look that is read
         self._fresh: list[Look] = []  # later looks of hosts that have just turned out to be cameras
-        self._untold: dict[int, Forgotten] = {}  # flows of followed hosts that are not in the book
         self._sources: list[Source] = []
         self._announced: set[str] = set()  # cameras
         self._runs = 0  # engines whose state this one goes on with
@@ -257,11 +256,17 @@ class Engine:
 
     def case(self) -> Case:
         """Return all that was found so far."""
-        warnings = self._geo.warnings(self._last_frame) if self._first_frame is not None else []
+        has_begun = self._first_frame is not None
+        warnings = self._geo.warnings(self._last_frame) if has_begun else []
         if self._judge.one_way_mirror:
             warnings.append(
                 "The mirror shows one direction only: acknowledgements prove traffic that was "
                 "never seen. Stages of UDP contacts cannot be told."
+            )
+        if self._judge.evicted:
+            warnings.append(
+                f"Forgotten for want of room: {self._judge.evicted:,} contacts, those of hosts that "
+                "are no cameras first."
             )
         warnings += self.site.warnings
         return Case(
@@ -329,10 +334,13 @@ class Engine:
                 pending = sorted(later.values(), key=order_of)
                 position = 0
                 self._fresh = []
+        while past.is_full:
+            self._recall(past.take_older())
 
     def _identify(self, look: Look) -> None:
         """Read a look of a host that nobody judges for what the host is."""
         if look.kind == LookKind.ENDED:
+            self._messages.glimpses.pop(look.flow, None)
             self._messages.conversations.pop(look.flow, None)
             return
         host = concerned(look)
@@ -355,25 +363,22 @@ class Engine:
         if not fresh:
             return
         self._followed.update(fresh)
-        for host in fresh:
-            forgotten = self._past.take_forgotten(host)
-            if forgotten is not None:
-                self._untold[host] = forgotten
         looks = self._past.take(fresh)
         while looks and looks[-1].order > self._order:
             self._fresh.append(looks.pop())
-        for look in looks:
-            self._messages.conversations.pop(look.flow, None)
-        before, self._messages.reading = self._messages.reading, Reading.PAST
-        self._ends = {look.flow: look.last for look in looks if look.kind == LookKind.ENDED}
-        self._judge.silent = True
         if looks and looks[-1] is self._current:  # it is read when its past has been
             looks.pop()
+        self._recall(looks)
+
+    def _recall(self, looks: list[Look]) -> None:
+        """Read what was put off, in its order; nothing is told of it."""
+        judge, messages = self._judge, self._messages
+        before = messages.reading, judge.silent, self._ends
+        messages.reading, judge.silent = Reading.PAST, True
+        self._ends = {look.flow: look.last for look in looks if look.kind == LookKind.ENDED}
         for look in looks:
             self._handlers[look.kind](look)
-        self._judge.silent = self._silent
-        self._ends = {}
-        self._messages.reading = before
+        messages.reading, judge.silent, self._ends = before
 
     def _last_of(self, flow: int, row: int) -> int:
         return self._ends.get(flow) or self._flows.last_of(flow, row)
@@ -382,10 +387,6 @@ class Engine:
         """Tell what a host's flows sent that are not told apart."""
         flows, frames_out, bytes_out, frames_in, bytes_in = self._plane.shed_of(index)
         tally = Tally(bytes_out, bytes_in, frames_out, frames_in)
-        forgotten = self._untold.get(index)
-        if forgotten is not None:
-            flows += forgotten.flows
-            tally.add(forgotten.tally)
         if flows:
             self._events += self._judge.scanned(index, flows, tally, self._last_frame)
 
@@ -518,9 +519,6 @@ class Engine:
                 home = look.side
             judgement = self._judge.end(look.flow, tally_of(look, home), look.last)
             self._events += self._judge.tell_ended(look.time)
-        elif look.watched and not look.shed and self._past is not None:
-            host = look.host_a or look.host_b
-            self._untold.setdefault(host, Forgotten()).add(look)
         if self._silent or self._messages.reading is Reading.PAST:
             return
         if judgement is None and not self._log_all:

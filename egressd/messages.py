@@ -86,6 +86,7 @@ class Messages:
     def __init__(self, concerned: Concerned, *, log_all: bool, silent: bool) -> None:
         self.reading = Reading.NOW
         self.conversations: dict[int, Conversation] = {}  # by the flow's id
+        self.glimpses: dict[int, Conversation] = {}  # the same, of what is read for identity only
         self.errors: Counter[str] = Counter()  # by protocol and reason
         self._log_all = log_all
         self._silent = silent
@@ -107,19 +108,21 @@ class Messages:
         if look.protocol == UDP and DNS_PORT in (look.port_a, look.port_b):
             self._dns_datagram(look)
             return
-        conversation = self.conversations.get(look.flow)
+        known = self.glimpses if self.reading is Reading.IDENTITY else self.conversations
+        conversation = known.get(look.flow)
         if conversation is None:
-            if len(self.conversations) >= MAXIMUM_CONVERSATIONS:
+            if len(known) >= MAXIMUM_CONVERSATIONS:
                 self.errors["engine conversations full"] += 1
                 return
-            conversation = self.conversations[look.flow] = Conversation()
+            conversation = known[look.flow] = Conversation()
         ports = (look.port_b, look.port_a) if look.side else (look.port_a, look.port_b)
         facts = self._read(conversation, look, ports)
         for fact in facts:
             self._fact(look, fact, ports)
         if not facts and (look.protocol == UDP or look.stream == 0):
             self._undecoded(look)
-        self._tell_protocols(conversation, look)
+        if self.reading is not Reading.IDENTITY:
+            self._tell_protocols(conversation, look)
 
     def _read(self, conversation: Conversation, look: Look, ports: tuple[int, int]) -> list[Fact]:
         try:
@@ -221,6 +224,8 @@ class Messages:
 
     def _weigh(self, look: Look, fact: Fact, sender: int, receiver: int, frame: FrameRef) -> None:
         """Give a message to those it concerns."""
+        if self.reading is Reading.IDENTITY:
+            return
         message = fact.message
         if isinstance(message, DhcpMessage):
             self._dhcp(message, look, frame)

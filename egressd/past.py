@@ -2,8 +2,8 @@
 
 A host that nobody judges costs no more than this: its looks are kept, unread where a glance tells
 that they say nothing of what the host is. When it is recognised the engine reads them as if they
-came now. Bounded: hosts with long pasts forget the older half of them, and what their flows had
-sent stays as a sum. Compiled, because most looks of most sites end here.
+came now. Bounded: when there are too many, the older half of the long pasts is read after all, as
+of a host that may yet be recognised. Compiled, because most looks of most sites end here.
 """
 
 import cython
@@ -12,7 +12,7 @@ from egressd.dataplane.looks import LookKind
 from egressd.decode.glance import glance_dns, glance_hello
 from egressd.judge.stages import Tally
 
-MAXIMUM_LOOKS = 65_536
+MAXIMUM_LOOKS = 131_072
 
 NEW = cython.declare(cython.int, LookKind.NEW)
 PAYLOAD = cython.declare(cython.int, LookKind.PAYLOAD)
@@ -21,20 +21,9 @@ UDP = cython.declare(cython.int, 17)
 DNS_PORT = cython.declare(cython.int, 53)
 NTP_PORT = cython.declare(cython.int, 123)
 DNS_ANSWER = cython.declare(cython.int, 0x80)  # RFC 1035 4.1.1, QR
+NTP_SERVER = cython.declare(cython.int, 4)  # RFC 5905 7.3, mode
+OTHER_HOSTS = cython.declare(cython.int, 1)  # stands for all beyond the data plane's bound
 TLS_HANDSHAKE = cython.declare(cython.int, 0x16)
-
-
-class Forgotten:
-    """The sums of flows that are no longer told apart."""
-
-    def __init__(self) -> None:
-        self.flows = 0
-        self.tally = Tally()
-
-    def add(self, look) -> None:
-        """Take the last counters of a flow that left the site."""
-        self.flows += 1
-        self.tally.add(tally_of(look, 0 if look.host_a else 1))
 
 
 @cython.cclass
@@ -51,21 +40,17 @@ class Past:
     _maximum: cython.Py_ssize_t
     _count: cython.Py_ssize_t
     _looks: dict
-    _forgotten: dict
     _tls: set  # flows whose hello needed a glance only
     _read: set  # flows of which more was read
-    evicted = cython.declare(cython.Py_ssize_t, visibility="public")  # looks
 
     def __init__(self, followed: set, is_news: object, maximum: int = MAXIMUM_LOOKS) -> None:
         self._followed = followed
         self._is_news = is_news
         self._maximum = maximum
         self._looks = {}
-        self._forgotten = {}
         self._tls = set()
         self._read = set()
         self._count = 0
-        self.evicted = 0
 
     def sort_out(self, looks: list) -> list:
         """Keep the looks of hosts that nobody follows; return those that are to be read now.
@@ -82,11 +67,16 @@ class Past:
             a = look.host_a
             b = look.host_b
             if a in self._followed or b in self._followed:
+                if kind == ENDED:
+                    self._tls.discard(look.flow)
+                    self._read.discard(look.flow)
                 out.append(look)
                 continue
             host = concerned(look)
-            if host:
+            if host > OTHER_HOSTS:
                 self._keep(host, look)
+                if kind == ENDED and look.port_a == look.port_b and not look.watched:
+                    self._keep(b if host == a else a, look)  # the other may have asked
             if kind == PAYLOAD:
                 if not host or not self._glance(look, b if look.side else a):
                     self._read.add(look.flow)
@@ -111,9 +101,25 @@ class Past:
             self._tls.discard(look.flow)
         return taken
 
-    def take_forgotten(self, host: int) -> object:
-        """Hand out and drop the sums of what was forgotten of a host."""
-        return self._forgotten.pop(host, None)
+    @property
+    def is_full(self) -> bool:
+        """Whether more is kept than should be."""
+        return self._count > self._maximum
+
+    def take_older(self) -> list:
+        """Hand out and drop the older half of each past that is as long as most or longer."""
+        taken: list = []
+        average: cython.Py_ssize_t = self._count // max(1, len(self._looks))
+        half: cython.Py_ssize_t
+        for known in self._looks.values():
+            looks: list = known
+            if len(looks) >= average:
+                half = (len(looks) + 1) // 2
+                taken += looks[:half]
+                del looks[:half]
+        self._count -= len(taken)
+        taken.sort(key=order_of)
+        return taken
 
     @cython.cfunc
     def _keep(self, host: object, look: object):
@@ -123,27 +129,6 @@ class Past:
             self._looks[host] = known
         known.append(look)
         self._count += 1
-        if self._count > self._maximum:
-            self._forget()
-
-    @cython.cfunc
-    def _forget(self):
-        """Drop the older half of each past that is as long as most or longer."""
-        average: cython.Py_ssize_t = self._count // len(self._looks)
-        half: cython.Py_ssize_t
-        for host, known in self._looks.items():
-            looks: list = known
-            if len(looks) < average:
-                continue
-            half = (len(looks) + 1) // 2
-            for look in looks[:half]:
-                if look.kind == ENDED and look.watched and not look.shed:
-                    if host not in self._forgotten:
-                        self._forgotten[host] = Forgotten()
-                    self._forgotten[host].add(look)
-            del looks[:half]
-            self._count -= half
-            self.evicted += half
 
     @cython.cfunc
     def _glance(self, look: object, sender: object) -> cython.bint:
@@ -176,11 +161,25 @@ def concerned(look: object) -> object:
     """
     if look.watched:
         return look.host_a or look.host_b
+    if look.port_a == look.port_b and (look.port_a == DNS_PORT or look.port_a == NTP_PORT):
+        return asker_of(look)
     if look.port_b == DNS_PORT or look.port_b == NTP_PORT:
         return look.host_a if look.host_b else 0
     if look.port_a == DNS_PORT or look.port_a == NTP_PORT:
         return look.host_b if look.host_a else 0
     return 0
+
+
+def asker_of(look: object) -> object:
+    """Return who asked, where both ends use the service's port: a message says which it is."""
+    payload: bytes = look.payload
+    by_b: cython.bint = look.side
+    if look.kind == PAYLOAD and len(payload) > 2:
+        if look.port_a == DNS_PORT:
+            by_b ^= payload[2] & DNS_ANSWER != 0
+        else:
+            by_b ^= payload[0] & 7 == NTP_SERVER
+    return look.host_b if by_b else look.host_a
 
 
 def tally_of(look: object, home: int) -> Tally:

@@ -16,7 +16,8 @@ from egressd.attribute.geo import Geo
 from egressd.attribute.services import load_services
 from egressd.capture.pcapfile import open_captures
 from egressd.config import load_site
-from egressd.model import AlertEvent
+from egressd.model import AlertEvent, Case
+from egressd.past import Past
 from egressd.report.eve import EveWriter
 
 if TYPE_CHECKING:
@@ -81,6 +82,38 @@ def test_the_batch_size_changes_nothing_where_cameras_are_recognised(
     capture = [capture_of(name)]
     once = events_of(name, capture, decoder=decoder, log="judged", listed=False)
     assert once == events_of(name, capture, batch_frames=3, log="judged", listed=False)
+
+
+def case_of(name: str, *, room: int | None = None, since: int | None = None) -> Case:
+    """Return what is found where no device is listed, with room for so many looks put off."""
+    site = replace(load_site(PCAPS / "sites" / f"{name}.yaml"), cameras=(), recorders=())
+    log = "all" if room == 0 else "judged"
+    engine = assemble(site, services=load_services(), geo=Geo(), log=log)  # type: ignore[arg-type]
+    if room:
+        engine._past = Past(engine._followed, engine._inventory.is_news, room)  # noqa: SLF001 - less
+    with open_captures([str(capture_of(name))], since=since, batch_frames=50) as reader:
+        for batch in reader:
+            engine.feed(batch, reader.sources)
+        engine.finish()
+    return engine.case()
+
+
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name != "permitted"])
+@pytest.mark.parametrize("room", [1, 30, None])
+def test_what_is_put_off_changes_nothing_that_is_found(name: str, room: int | None) -> None:
+    # Not where a permit names a camera: nobody could know it by its name here.
+    at_once, put_off = case_of(name, room=0), case_of(name, room=room)
+    assert put_off.contacts == at_once.contacts
+    assert put_off.findings == at_once.findings
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_capture_that_begins_in_the_middle_is_read(name: str) -> None:
+    with open_captures([str(capture_of(name))]) as reader:
+        times = [time for batch in reader for time in batch.time[: batch.count]]
+    for part in (4, 3, 2):
+        since = times[len(times) // part]
+        assert case_of(name, since=since).contacts == case_of(name, room=0, since=since).contacts
 
 
 @pytest.mark.parametrize("name", SCENARIOS)

@@ -382,7 +382,7 @@ class Judge:
     def contacts(self) -> list[Contact]:
         """Return all contacts of cameras, in the order of their first frames."""
         found = []
-        for episode in self._episodes.values():
+        for episode in sorted(self._episodes.values(), key=_place_of):
             camera = self._identities.camera_of(episode.host)
             if camera is None or episode.destination.ip is None:
                 continue
@@ -405,19 +405,19 @@ class Judge:
                     episode.finding,
                 )
             )
-        return sorted(found, key=lambda contact: contact.first)
+        return found
 
     def findings(self) -> list[Finding]:
         """Return all findings as they stand now, in the order of their first frames."""
         found = []
-        for episode in self._episodes.values():
+        for episode in sorted(self._episodes.values(), key=_place_of):
             camera = self._identities.camera_of(episode.host)
             if camera is None or episode.finding is None:
                 continue
             rule = self._rule_of(episode, camera)
             if rule is not None:
                 found.append(self._finding(episode, camera, rule))
-        return sorted(found, key=lambda finding: finding.first)
+        return found
 
     @property
     def maximum(self) -> int:
@@ -749,6 +749,13 @@ class Judge:
             and episode.stage is Stage.ATTEMPT
             and self.one_way_mirror
         )
+
+
+def _place_of(episode: Episode) -> tuple[Nanoseconds, FrameRef, str, int]:
+    """Return what orders contacts: their first frames, whenever they were learnt of."""
+    frame = episode.evidence[0] if episode.evidence else FrameRef("", 0)
+    destination = episode.destination
+    return (episode.first, frame, destination.ip or "", destination.port or 0)
 
 
 def _is_known(name: Name, names: list[Name]) -> bool:
