@@ -265,8 +265,8 @@ class Engine:
             )
         if self._judge.evicted:
             warnings.append(
-                f"Forgotten for want of room: {self._judge.evicted:,} contacts, those of hosts that "
-                "are no cameras first."
+                f"Forgotten for want of room: {self._judge.evicted:,} contacts, first those of "
+                "hosts that are no cameras."
             )
         warnings += self.site.warnings
         return Case(

@@ -15,6 +15,7 @@ from egressd.addresses import text_of
 from egressd.decode.dhcp import DhcpMessage
 from egressd.decode.dissector import Conversation, Fact, QuicHello, read_datagram, read_segment
 from egressd.decode.dns import DnsMessage, read_dns
+from egressd.decode.glance import glance_dns, glance_hello
 from egressd.decode.http import HttpRequest
 from egressd.decode.ntp import NtpMessage
 from egressd.decode.rtsp import RtspRequest, RtspResponse
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
 
 UDP = 17
 DNS_PORT = 53
+TLS_HANDSHAKE = 0x16
 MAXIMUM_CONVERSATIONS = 200_000
 
 
@@ -115,6 +117,8 @@ class Messages:
                 self.errors["engine conversations full"] += 1
                 return
             conversation = known[look.flow] = Conversation()
+        if self.reading is Reading.PAST and self._knows_hello(conversation, look):
+            return
         ports = (look.port_b, look.port_a) if look.side else (look.port_a, look.port_b)
         facts = self._read(conversation, look, ports)
         for fact in facts:
@@ -123,6 +127,35 @@ class Messages:
             self._undecoded(look)
         if self.reading is not Reading.IDENTITY:
             self._tell_protocols(conversation, look)
+
+    def _knows_hello(self, conversation: Conversation, look: Look) -> bool:
+        """Take the name in a hello of the past, of which no more will be told."""
+        if look.protocol == UDP or look.stream or look.payload[0] != TLS_HANDSHAKE:
+            return False
+        name = glance_hello(look.payload)
+        if name is None:
+            return False
+        stream = conversation.streams[look.side]
+        stream.begun, stream.done = True, len(look.payload)
+        conversation.note("tls")
+        self._tell_protocols(conversation, look)
+        if name and self._judge.has(look.flow):
+            self._judge.learn(look.flow, "", Name(name, NameSource.SNI, look.time))
+            self._events += self._judge.tell(look.flow, look.time)
+        return True
+
+    def _knows_question(self, look: Look) -> bool:
+        """Take a plain question of the past for a name that is nobody's the rules know."""
+        name = glance_dns(look.payload)
+        if not name or self._services.of_name(name) is not None:
+            return False
+        sender = look.host_b if look.side else look.host_a
+        if sender in self._hosts:
+            self._site_service(look, sender, self._site.resolvers, self._frame_of(look))
+        if self._judge.has(look.flow):
+            self._judge.learn(look.flow, "dns", None)
+            self._events += self._judge.tell(look.flow, look.time)
+        return True
 
     def _read(self, conversation: Conversation, look: Look, ports: tuple[int, int]) -> list[Fact]:
         try:
@@ -156,6 +189,8 @@ class Messages:
 
     def _dns_datagram(self, look: Look) -> None:
         """Decode DNS over UDP: most of what there is to decode, so that it goes the short way."""
+        if self.reading is Reading.PAST and self._knows_question(look):
+            return
         try:
             message = read_dns(look.payload, expected=True)
         except DecodeError as error:

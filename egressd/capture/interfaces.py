@@ -101,6 +101,11 @@ class NicCounters:
     length: int | None = None
     framing: int | None = None
 
+    @property
+    def lost(self) -> int:
+        """Frames that the card lost; drivers report one loss under several of these."""
+        return max(self.missed or 0, self.fifo or 0, self.over or 0)
+
 
 @dataclass(frozen=True, slots=True)
 class InterfaceCounters:

@@ -180,11 +180,12 @@ class RingIntake:
         self._clocks = clocks
         self.ring = Ring(
             self._names(site),
-            # What is to be watched for months may be plugged in tomorrow, but not misspelled.
+            # An interface that is not there is an error: a misspelled one would never be seen.
             options=RingOptions(outgoing=site.watch.outgoing),
             programs=_filter_of(site),
             numbers={count.interface: count.frames for count in numbers},
         )
+        self._missed_before = {one.interface: one.nic.lost for one in self.ring.counters()}
 
     @property
     def sources(self) -> list[Source]:
@@ -218,8 +219,12 @@ class RingIntake:
         return self.ring.counters()
 
     def drops(self) -> dict[str, int]:
-        """Return what the kernel dropped because the ring was full."""
-        return {count.interface: count.drops for count in self.ring.counters() if count.drops}
+        """Return what the card lost since we began, and the kernel because the ring was full."""
+        lost = {}
+        for one in self.ring.counters():
+            before = self._missed_before.setdefault(one.interface, one.nic.lost)
+            lost[one.interface] = one.drops + max(0, one.nic.lost - before)
+        return {name: count for name, count in lost.items() if count}
 
     def up_to(self) -> Nanoseconds | None:
         """Return the wall clock's time less what a frame may take from the wire to us."""

@@ -113,19 +113,24 @@ class Sensor:
         """Say whether too much was lost in the last span that is over."""
         seen = self._seen_of(counters, signs)
         if signs.now - seen.span_at >= LOSS_SPAN:
-            came, lost = counters.packets - seen.packets, counters.drops - seen.drops
+            came, lost = counters.packets - seen.packets, _lost(counters) - seen.drops
             seen.is_losing = came > 0 and lost > LOSS_SHARE * came
-            seen.packets, seen.drops, seen.span_at = counters.packets, counters.drops, signs.now
+            seen.packets, seen.drops, seen.span_at = counters.packets, _lost(counters), signs.now
         return seen.is_losing
 
     def _seen_of(self, counters: InterfaceCounters, signs: Signs) -> _Seen:
         seen = self._seen.get(counters.interface)
         if seen is None:
             seen = self._seen[counters.interface] = _Seen(
-                counters.frames, signs.now, counters.packets, counters.drops, signs.now
+                counters.frames, signs.now, counters.packets, _lost(counters), signs.now
             )
         return seen
 
 
 def _is_up(counters: InterfaceCounters) -> bool:
     return counters.state.value == "up" and counters.carrier is not False
+
+
+def _lost(counters: InterfaceCounters) -> int:
+    """Return what the kernel and the card lost."""
+    return counters.drops + counters.nic.lost

@@ -1,8 +1,8 @@
 """`egressd watch`: puts the daemon together, gives up privileges, and lets it run.
 
 The order matters. Sockets are opened while we may; then privileges go; then the state is read
-and everything else is opened as the user that we will be. What cannot be used at the start is an
-error; what breaks later is told and lived with.
+and everything else is opened as the user that we will be. A site file, rules or a state that cannot
+be used at the start are errors; a sink that fails is told and lived with, then and later.
 """
 
 from __future__ import annotations

@@ -501,6 +501,8 @@ class Judge:
         if resumed is None:
             return False
         episode = resumed.episode
+        if episode.is_over(opening.at):
+            return False  # the same ports again, long after
         if camera is not None and not resumed.pending:
             names = _trusted(episode.destination)
             if self._would_permit(camera, thread, names) != episode.permitted:

@@ -125,8 +125,7 @@ def interface_reading(counters: InterfaceCounters, unread: int = 0) -> Interface
         up=counters.state.value == UP and counters.carrier is not False,
         frames=counters.frames,
         last_frame=counters.last_frame,
-        # Drivers report one loss under several of these.
-        missed_by_nic=max(nic.missed or 0, nic.fifo or 0, nic.over or 0),
+        missed_by_nic=nic.lost,
         dropped_by_kernel=counters.drops,
         dropped_by_engine=unread,
         damaged=(nic.crc or 0) + (nic.framing or 0) + (nic.length or 0) + counters.damaged,
