@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST_INTERFACES = 64  # as capture/ring.py has it
 LONGEST_EXPRESSION = 4_000
+MOST_MEDIA_PORTS = 16
 # Linux, dev_valid_name in net/core/dev.c: no slash, no colon, no blank; at most 15 bytes.
 _INTERFACE = re.compile(r"[!-.0-9;-~]{1,15}")
 
@@ -54,6 +55,12 @@ class FilterForm(BaseModel):
     on_site_media: Literal["headers", "whole"] = Field(
         "headers", description="How much of audio and video between devices of the site."
     )
+    media_ports: list[Annotated[int, Field(ge=1, le=65_535)]] = Field(
+        default_factory=list,
+        max_length=MOST_MEDIA_PORTS,
+        description="Ports that carry nothing but media between devices of the site, such as a "
+        "recorder's own stream port; what they carry is cut whatever it looks like.",
+    )
     expression: Annotated[str, AfterValidator(_expression)] | None = Field(
         None, description="A pcap filter; frames it refuses are not looked at."
     )
@@ -73,6 +80,7 @@ def watch_settings_of(
     return replace(
         settings,
         cut_media=form.on_site_media == "headers",
+        media_ports=tuple(dict.fromkeys(form.media_ports)),
         expression=form.expression or "",
         outgoing=form.outgoing,
     )

@@ -15,6 +15,7 @@ class WatchSettings:
 
     interfaces: tuple[str, ...] = ()
     cut_media: bool = True  # on-site audio and video is cut to its headers in the kernel
+    media_ports: tuple[int, ...] = ()  # they carry nothing but media between devices on site
     expression: str = ""  # frames that this pcap filter refuses are not looked at
     outgoing: bool = False  # frames that this machine sends, too
     state: str | None = None  # the folder that is kept over a restart

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from egressd.capture.cutting import MediaPorts, Span
 from egressd.capture.filter import FrameFilter
 from egressd.capture.follow import Follow
 from egressd.capture.interfaces import LinkState
@@ -272,4 +273,6 @@ class RingIntake:
 
 def _filter_of(site: Site) -> FrameFilter:
     """Return what frames have to pass in the kernel."""
-    return FrameFilter(site if site.watch.cut_media else None, expression=site.watch.expression)
+    watch = site.watch
+    media = MediaPorts(known=tuple(Span(port, port) for port in watch.media_ports))
+    return FrameFilter(site if watch.cut_media else None, expression=watch.expression, media=media)
