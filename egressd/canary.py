@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from egressd.canarysettings import CanarySettings
     from egressd.model import Nanoseconds
+    from egressd.settings.canary import CanarySettings
 
 COPY_SECONDS = 2  # a mirror that shows a frame twice does so at once
 MAGIC = b"EGRCNRY"

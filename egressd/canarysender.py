@@ -20,8 +20,8 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Self
 
 from egressd.canary import write_canary
-from egressd.canarysettings import DEFAULT_PORT
 from egressd.model import ConfigError
+from egressd.settings.canary import DEFAULT_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,16 +24,16 @@ from ipaddress import (
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from egressd.evidencesettings import EvidenceSettings
-from egressd.metricssettings import MetricsSettings
 from egressd.model import ConfigError, Kind
-from egressd.watchsettings import WatchSettings
+from egressd.settings.evidence import EvidenceSettings
+from egressd.settings.metrics import MetricsSettings
+from egressd.settings.watch import WatchSettings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
-    from egressd.canarysettings import CanarySettings
-    from egressd.sinksettings import SinkSettings
+    from egressd.settings.canary import CanarySettings
+    from egressd.settings.sinks import SinkSettings
     from egressd.siteform import PermitForm, RecorderForm, SiteForm
     from egressd.spelling import Network
     from egressd.yamlfile import YamlDocument
@@ -203,12 +203,12 @@ def is_within(ip: str, network: Network) -> bool:
 
 
 def _site_of(form: SiteForm, document: YamlDocument, file: str, vendors: Collection[str]) -> Site:
-    from egressd.evidenceform import (  # noqa: PLC0415  # imports pydantic
+    from egressd.settings.evidenceform import (  # noqa: PLC0415  # imports pydantic
         canary_settings_of,
         evidence_settings_of,
     )
-    from egressd.metricsform import metrics_of, metrics_warnings  # noqa: PLC0415  # imports pydantic
-    from egressd.watchform import watch_settings_of  # noqa: PLC0415  # imports pydantic
+    from egressd.settings.metricsform import metrics_of, metrics_warnings  # noqa: PLC0415  # imports pydantic
+    from egressd.settings.watchform import watch_settings_of  # noqa: PLC0415  # imports pydantic
 
     networks = tuple(ip_network(text) for text in form.site.networks)
     metrics, line = metrics_of(form.metrics), document.position(("metrics",)).line
@@ -251,7 +251,7 @@ def _device(entry: RecorderForm, kind: Kind, line: int) -> SiteDevice:
 
 
 def _sinks(form: SiteForm, document: YamlDocument) -> tuple[SinkSettings, ...]:
-    from egressd.sinkform import settings_of  # noqa: PLC0415  # imports pydantic
+    from egressd.settings.sinkform import settings_of  # noqa: PLC0415  # imports pydantic
 
     return tuple(
         settings_of(entry, document.position(("sinks", index)).line)

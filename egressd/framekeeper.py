@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from egressd.evidencesettings import DEFAULT_BUFFER
 from egressd.model import FrameRef
+from egressd.settings.evidence import DEFAULT_BUFFER
 
 if TYPE_CHECKING:
     from collections.abc import Callable

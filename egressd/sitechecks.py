@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from egressd.complaints import did_you_mean
-from egressd.metricsform import metrics_problems
-from egressd.sinkform import sink_problems
+from egressd.settings.metricsform import metrics_problems
+from egressd.settings.sinkform import sink_problems
 from egressd.spelling import address_of, is_address_or_network, is_mac, mac_of, network_of
 from egressd.yamlfile import KeyPath, Problem, YamlDocument
 

@@ -13,9 +13,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from egressd.evidenceform import CanaryForm, EvidenceForm
-from egressd.metricsform import MetricsForm
-from egressd.sinkform import SinkForm  # noqa: TC001 - pydantic reads it
+from egressd.settings.evidenceform import CanaryForm, EvidenceForm
+from egressd.settings.metricsform import MetricsForm
+from egressd.settings.sinkform import SinkForm  # noqa: TC001 - pydantic reads it
+from egressd.settings.watchform import MOST_INTERFACES, FilterForm, FolderText, InterfaceName
 from egressd.spelling import (
     address_of,
     domain_of,
@@ -24,7 +25,6 @@ from egressd.spelling import (
     mac_of,
     network_of,
 )
-from egressd.watchform import MOST_INTERFACES, FilterForm, FolderText, InterfaceName
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _VENDOR = re.compile(r"[a-z0-9][a-z0-9_]{0,39}")

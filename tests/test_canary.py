@@ -30,11 +30,11 @@ from egressd.canary import (
     write_canary,
 )
 from egressd.canarysender import CanarySender, Target, target_of
-from egressd.canarysettings import DEFAULT_PORT, CanarySettings
 from egressd.config import default_site
 from egressd.dataplane.looks import LookKind
 from egressd.dataplane.plane import Plane
 from egressd.model import ConfigError, DecodeError
+from egressd.settings.canary import DEFAULT_PORT, CanarySettings
 
 sys.path.insert(0, str(Path(__file__).parent))
 from frames import batch_of, camera

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from egressd.canarysettings import CanarySettings
 from egressd.config import Site, default_site, load_site
-from egressd.evidencesettings import EvidenceSettings
 from egressd.model import ConfigError
+from egressd.settings.canary import CanarySettings
+from egressd.settings.evidence import EvidenceSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from egressd.config import default_site, load_site
-from egressd.metricssettings import MetricsSettings
 from egressd.model import ConfigError
+from egressd.settings.metrics import MetricsSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -15,7 +15,7 @@ from egressd.model import AlertEvent
 from egressd.report.sinks.front import Sinks
 from egressd.report.sinks.storefile import StoreError
 from egressd.report.words import SEVERITY_WORDS
-from egressd.sinksettings import EveSettings, JournaldSettings
+from egressd.settings.sinks import EveSettings, JournaldSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from egressd.daemon.logs import Log
     from egressd.model import Event, Finding, Nanoseconds, Seconds
     from egressd.report.sinks.delivery import SinkStatistics
-    from egressd.sinksettings import SinkSettings
+    from egressd.settings.sinks import SinkSettings
 
 EVE_OPTION = "eve-option"  # names the sink that --eve asks for
 CHANGE_SECONDS: Seconds = 0.5  # what sinks that go away get to hand over what they have

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from egressd.metricssettings import DEFAULT_PORT
+from egressd.settings.metrics import DEFAULT_PORT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

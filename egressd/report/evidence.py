@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from egressd.capture.batch import Source
-    from egressd.evidencesettings import EvidenceSettings
     from egressd.framekeeper import FrameKeeper, KeeperCounts, KeptFrame
     from egressd.model import Bytes, Event, Finding, Nanoseconds, Seconds
     from egressd.report.evidencefolder import FolderCounts
+    from egressd.settings.evidence import EvidenceSettings
 
 FOLDER = "evidence"  # in the state folder
 WAITING_BYTES = 16 << 20  # of frames that wait for the disk

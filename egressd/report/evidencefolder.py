@@ -20,7 +20,6 @@ from datetime import date, timedelta
 from pathlib import Path
 from tempfile import mkstemp
 
-from egressd.evidencesettings import DEFAULT_DAYS, DEFAULT_FILES, DEFAULT_SIZE
 from egressd.model import NANOSECONDS_PER_SECOND, Bytes, Nanoseconds
 from egressd.report.pcapngwriter import (
     HEAD_BYTES,
@@ -32,6 +31,7 @@ from egressd.report.pcapngwriter import (
     read_section,
 )
 from egressd.report.words import SEVERITY_WORDS, seconds_text
+from egressd.settings.evidence import DEFAULT_DAYS, DEFAULT_FILES, DEFAULT_SIZE
 
 SUFFIX = ".pcapng"
 DAMAGED = ".damaged"  # added to the name of a file that another program has changed

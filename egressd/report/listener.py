@@ -30,11 +30,11 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
     from types import TracebackType
 
-    from egressd.metricssettings import MetricsSettings
     from egressd.model import Seconds
     from egressd.report.metrics.exposition import Exposition
     from egressd.report.metrics.family import Family
     from egressd.report.passwords import Users
+    from egressd.settings.metrics import MetricsSettings
 
 MAXIMUM_CONNECTIONS = 8
 IDLE_SECONDS: Seconds = 5.0  # between two bytes

@@ -15,9 +15,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "report"))
 
 from sample_snapshot import full_snapshot, replayed, snapshot_of
 
-from egressd.metricssettings import MetricsSettings
 from egressd.report.listener import MetricsListener
 from egressd.report.metrics import Exposition, Snapshot
+from egressd.settings.metrics import MetricsSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ import typer.main
 from monitoring_servers import DEPLOY, ROOT
 
 from egressd.cli import app
-from egressd.metricssettings import DEFAULT_PORT
+from egressd.settings.metrics import DEFAULT_PORT
 
 FILE = DEPLOY / "container/Containerfile"
 

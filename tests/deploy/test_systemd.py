@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from monitoring_servers import DEPLOY, ROOT
 
-from egressd.metricssettings import DEFAULT_PORT
+from egressd.settings.metrics import DEFAULT_PORT
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -24,13 +24,13 @@ from egressd.capture.batch import Source
 from egressd.capture.pcapfile import open_captures
 from egressd.config import load_site
 from egressd.decode.dns import read_dns
-from egressd.evidencesettings import EvidenceSettings
 from egressd.framekeeper import Content, FrameKeeper, KeptFrame
 from egressd.model import AlertEvent, ConfigError, FrameRef, Stage
 from egressd.report import evidence as evidence_module
 from egressd.report.evidence import EvidenceStore, open_evidence, this_program
 from egressd.report.evidencefolder import EvidenceFolder, Quota
 from egressd.report.pcapngwriter import Section, read_section
+from egressd.settings.evidence import EvidenceSettings
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "capture"))
 from capture_files import damage_of, read

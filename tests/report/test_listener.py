@@ -18,12 +18,12 @@ import pytest
 from certificates import make_key_pair
 from sample_snapshot import NOON, full_snapshot
 
-from egressd.metricssettings import MetricsSettings
 from egressd.model import ConfigError
 from egressd.report import listener as listener_module
 from egressd.report.listener import MAXIMUM_CONNECTIONS, MetricsListener
 from egressd.report.metrics import Exposition, Snapshot
 from egressd.report.passwords import hash_password
+from egressd.settings.metrics import MetricsSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from egressd.report.sinks.raised import Labels, RaisedBook
     from egressd.report.sinks.spool import Record
     from egressd.report.sinks.transport import WallClock
-    from egressd.sinksettings import AlertmanagerSettings
+    from egressd.settings.sinks import AlertmanagerSettings
 
     # Has somebody acknowledged this finding, about this subject, at this stage?
     IsAcknowledged = Callable[[str, str, int], bool]

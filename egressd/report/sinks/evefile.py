@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from egressd.model import Bytes, Nanoseconds, Seconds
     from egressd.report.sinks.spool import Record
     from egressd.report.sinks.transport import WallClock
-    from egressd.sinksettings import Rotation
+    from egressd.settings.sinks import Rotation
 
 FILE_MODE = 0o640  # it is personal data: the owner and a group
 CHUNK: Bytes = 64 << 10

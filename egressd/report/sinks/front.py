@@ -38,7 +38,7 @@ from egressd.report.sinks.told import (
     told_of,
 )
 from egressd.report.sinks.webhook import Webhook
-from egressd.sinksettings import (
+from egressd.settings.sinks import (
     AlertmanagerSettings,
     EveSettings,
     JournaldSettings,
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from egressd.report.sinks.ackfile import Ack
     from egressd.report.sinks.delivery import SinkStatistics
     from egressd.report.sinks.transport import Log, Transport, WallClock
-    from egressd.sinksettings import SinkSettings
+    from egressd.settings.sinks import SinkSettings
 
 SPOOLS = "spool"  # a folder in the state directory
 FOLDER_MODE = 0o700

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from egressd.model import Bytes, Seconds
-    from egressd.sinksettings import Tls, Url
+    from egressd.settings.sinks import Tls, Url
 
 TIMEOUT: Seconds = 10.0  # of each step: connecting, sending, waiting for the answer
 LONGEST_ANSWER: Bytes = 64 << 10  # read, so that the connection can be used again

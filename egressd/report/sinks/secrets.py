@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from egressd.report.sinks.transport import Failure, UnreachableError
-from egressd.sinksettings import (
+from egressd.settings.sinks import (
     AlertmanagerSettings,
     SyslogSettings,
     SyslogTransport,
@@ -23,7 +23,7 @@ from egressd.sinksettings import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from egressd.sinksettings import Secret, SinkSettings, Tls
+    from egressd.settings.sinks import Secret, SinkSettings, Tls
 
 LONGEST = 4096
 SHORTEST_KEY = 16  # bytes; a key of HMAC should not be guessable

@@ -22,14 +22,14 @@ from egressd.report.sinks.post import TIMEOUT, failure_of
 from egressd.report.sinks.secrets import SecretError, as_unreachable, tls_context
 from egressd.report.sinks.told import Told, shortened, told_of
 from egressd.report.sinks.transport import Failure, Stay, UnreachableError
-from egressd.sinksettings import SyslogTransport
+from egressd.settings.sinks import SyslogTransport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from egressd.model import Bytes, Seconds
     from egressd.report.sinks.spool import Record
-    from egressd.sinksettings import SyslogSettings
+    from egressd.settings.sinks import SyslogSettings
 
 # RFC 5424, table 2: critical, warning, notice.
 SEVERITIES = {1: 2, 2: 4, 3: 5}

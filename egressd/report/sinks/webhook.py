@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from egressd.model import Seconds
     from egressd.report.sinks.spool import Record
     from egressd.report.sinks.transport import WallClock
-    from egressd.sinksettings import WebhookSettings
+    from egressd.settings.sinks import WebhookSettings
 
 BODY_VERSION = 1
 SCHEME = "v1"

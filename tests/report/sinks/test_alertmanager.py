@@ -35,7 +35,7 @@ from egressd.report.sinks.raised import RaisedBook
 from egressd.report.sinks.spool import Spool
 from egressd.report.sinks.storefile import StoreError
 from egressd.report.sinks.transport import Failure, RefusedError, UnreachableError
-from egressd.sinksettings import AlertmanagerSettings, Secret, Url
+from egressd.settings.sinks import AlertmanagerSettings, Secret, Url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,7 @@ from sink_stage import NOON, SECOND, Clock, can_mount, plain_record
 
 from egressd.report.sinks.evefile import EveFile
 from egressd.report.sinks.transport import Failure, UnreachableError
-from egressd.sinksettings import Rotation
+from egressd.settings.sinks import Rotation
 
 if TYPE_CHECKING:
     from egressd.report.sinks.spool import Record

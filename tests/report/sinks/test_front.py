@@ -31,7 +31,7 @@ from egressd.model import CameraEvent, Coverage, CoverageEvent, Stage
 from egressd.report.sinks.acks import acknowledge, acks_of, remove
 from egressd.report.sinks.front import Sinks
 from egressd.report.sinks.storefile import StoreError
-from egressd.sinksettings import (
+from egressd.settings.sinks import (
     AlertmanagerSettings,
     EveSettings,
     Secret,
@@ -366,7 +366,7 @@ from time import sleep
 from egressd.daemon.clock import wall_now
 from sink_stage import ListLog, alert, secret_file
 from egressd.report.sinks.front import Sinks
-from egressd.sinksettings import EveSettings, Secret, Url, WebhookSettings
+from egressd.settings.sinks import EveSettings, Secret, Url, WebhookSettings
 folder, port = Path(sys.argv[2]), int(sys.argv[3])
 sinks = Sinks(
     [

@@ -13,8 +13,8 @@ from sink_stage import Authority, secret_file
 from egressd.config import load_site
 from egressd.model import ConfigError
 from egressd.report.sinks.secrets import check_sinks
-from egressd.sinkform import COMMON, FACILITIES, KEYS, SinkForm, url_of
-from egressd.sinksettings import (
+from egressd.settings.sinkform import COMMON, FACILITIES, KEYS, SinkForm, url_of
+from egressd.settings.sinks import (
     AlertmanagerSettings,
     Endpoint,
     EveSettings,

@@ -29,7 +29,7 @@ from egressd.report.sinks.spool import Spool
 from egressd.report.sinks.syslog import LONGEST, Syslog, message_of
 from egressd.report.sinks.told import told_of
 from egressd.report.sinks.transport import Failure, RefusedError, UnreachableError
-from egressd.sinksettings import Secret, SyslogSettings, SyslogTransport, Tls
+from egressd.settings.sinks import Secret, SyslogSettings, SyslogTransport, Tls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

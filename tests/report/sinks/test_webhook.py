@@ -31,7 +31,7 @@ from egressd.report.sinks.delivery import Delivery, Pauses
 from egressd.report.sinks.spool import Spool
 from egressd.report.sinks.transport import Failure, RefusedError, UnreachableError
 from egressd.report.sinks.webhook import Webhook
-from egressd.sinksettings import Secret, Tls, Url, WebhookSettings
+from egressd.settings.sinks import Secret, Tls, Url, WebhookSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from egressd.measures import bytes_of, seconds_of
-from egressd.sinksettings import (
+from egressd.settings.sinks import (
     DEFAULT_SPOOL,
     AlertmanagerSettings,
     Endpoint,
@@ -33,7 +33,7 @@ from egressd.yamlfile import KeyPath, Problem, YamlDocument
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from egressd.sinksettings import SinkSettings
+    from egressd.settings.sinks import SinkSettings
 
 MOST_SINKS = 32  # each has a thread and a file
 SMALLEST_SPOOL = 100_000

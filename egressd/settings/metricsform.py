@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from egressd.metricssettings import (
+from egressd.settings.metrics import (
     DEFAULT_ADDRESS,
     DEFAULT_CAMERAS,
     DEFAULT_PORT,

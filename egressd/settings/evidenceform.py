@@ -9,9 +9,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from egressd.canarysettings import DEFAULT_PORT, CanarySettings
-from egressd.evidencesettings import DEFAULT_DAYS, DEFAULT_FILES, EvidenceSettings
 from egressd.measures import bytes_of, seconds_of
+from egressd.settings.canary import DEFAULT_PORT, CanarySettings
+from egressd.settings.evidence import DEFAULT_DAYS, DEFAULT_FILES, EvidenceSettings
 
 SMALLEST_SIZE = 1_000_000
 LARGEST_BUFFER = 4_000_000_000

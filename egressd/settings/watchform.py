@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from egressd.watchsettings import WatchSettings
+from egressd.settings.watch import WatchSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
