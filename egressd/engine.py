@@ -334,16 +334,19 @@ class Engine:
                 pending = sorted(later.values(), key=order_of)
                 position = 0
                 self._fresh = []
+        if past.is_full and looks:
+            self._order = looks[-1].order  # all that is kept is past by now
         while past.is_full:
             self._recall(past.take_older())
 
     def _identify(self, look: Look) -> None:
         """Read a look of a host that nobody judges for what the host is."""
-        if look.kind == LookKind.ENDED:
-            self._messages.glimpses.pop(look.flow, None)
-            self._messages.conversations.pop(look.flow, None)
-            return
         host = concerned(look)
+        if look.kind == LookKind.ENDED:
+            # What was put off of a contact may still be read, and then ends it itself.
+            known = self._messages.glimpses if host else self._messages.conversations
+            known.pop(look.flow, None)
+            return
         if not host:  # what is said on site is never judged
             self._messages.read(look)
             return

@@ -76,7 +76,9 @@ class Past:
             if host > OTHER_HOSTS:
                 self._keep(host, look)
                 if kind == ENDED and look.port_a == look.port_b and not look.watched:
-                    self._keep(b if host == a else a, look)  # the other may have asked
+                    other = b if host == a else a
+                    if other > OTHER_HOSTS:  # it may have asked
+                        self._keep(other, look)
             if kind == PAYLOAD:
                 if not host or not self._glance(look, b if look.side else a):
                     self._read.add(look.flow)
