@@ -96,7 +96,7 @@ def full_snapshot() -> Snapshot:
         interfaces=(
             InterfaceReading(
                 "span0", frames=1_000, last_frame=NOON + 60 * SECOND, missed_by_nic=1,
-                dropped_by_kernel=2, dropped_by_engine=3, damaged=4, freezes=5, own_frames=6,
+                dropped_by_kernel=2, damaged=4, freezes=5, own_frames=6,
             ),
         ),
         tables=(TableReading("flows", 25, 500_000, 0),),

@@ -47,7 +47,6 @@ def _drops(view: View) -> Iterable[Row]:
     for interface in view.snapshot.interfaces[:MAXIMUM_INTERFACES]:
         yield Row((interface.name, "nic"), interface.missed_by_nic)
         yield Row((interface.name, "kernel"), interface.dropped_by_kernel)
-        yield Row((interface.name, "engine"), interface.dropped_by_engine)
 
 
 def _malformed(view: View) -> Iterable[Row]:

@@ -117,8 +117,8 @@ def finding_counts(rows: Iterable[CountRow]) -> tuple[FindingCount, ...]:
     )
 
 
-def interface_reading(counters: InterfaceCounters, unread: int = 0) -> InterfaceReading:
-    """Return the reading of an interface; `unread` frames were taken and not looked at."""
+def interface_reading(counters: InterfaceCounters) -> InterfaceReading:
+    """Return the reading of an interface."""
     nic = counters.nic
     return InterfaceReading(
         name=counters.interface,
@@ -127,7 +127,6 @@ def interface_reading(counters: InterfaceCounters, unread: int = 0) -> Interface
         last_frame=counters.last_frame,
         missed_by_nic=nic.lost,
         dropped_by_kernel=counters.drops,
-        dropped_by_engine=unread,
         damaged=(nic.crc or 0) + (nic.framing or 0) + (nic.length or 0) + counters.damaged,
         freezes=counters.freezes,
         own_frames=counters.outgoing_frames,

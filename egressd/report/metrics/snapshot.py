@@ -112,7 +112,6 @@ class InterfaceReading:
     last_frame: Nanoseconds = 0
     missed_by_nic: int = 0  # rx_missed_errors, rx_fifo_errors: no room in the card or driver
     dropped_by_kernel: int = 0  # tp_drops: the ring was full
-    dropped_by_engine: int = 0  # handed to this process, and not looked at
     damaged: int = 0  # rx_crc_errors, rx_frame_errors: broken before they came here
     freezes: int = 0  # times the ring stood still (tp_freeze_q_cnt)
     own_frames: int = 0  # sent by this machine itself, and left out
